@@ -1,0 +1,1 @@
+"""actc: a compiler for neural-network activation functions."""
