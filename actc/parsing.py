@@ -265,7 +265,7 @@ class _Parser:
                 if value is None:
                     self.fail_at(f"{row.name} needs its argument {argument!r}; write {row.signature}", node)
                 positional.append(value)
-        return apply(name, *positional)
+        return apply(row.name, *positional)
 
     def name(self, node: ast.Name) -> Expr:
         name = node.id
