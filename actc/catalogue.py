@@ -151,10 +151,10 @@ class Library(Mapping[str, KnownActivation]):
         """
         if name in self._names:
             return self._rows[self._names[name]]
-        written = str(name).strip().lower().replace("-", "_").replace(" ", "_")
-        near = difflib.get_close_matches(written, self._names, n=1)
+        shown = str(name)[:80]
+        near = difflib.get_close_matches(shown.strip().lower().replace("-", "_").replace(" ", "_"), self._names, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"list(actc.library) gives the {len(self)} names it has."
-        raise UnknownActivationError(f"actc.library has no activation {name!r}; {advice}")
+        raise UnknownActivationError(f"actc.library has no activation {shown!r}; {advice}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
