@@ -1,1 +1,3 @@
 """actc: a compiler for neural-network activation functions."""
+
+__version__ = "0.1.0"
