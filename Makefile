@@ -39,7 +39,7 @@ test: lint
 	$(RUN) pytest -n $(JOBS) $(PYTEST_ARGS)
 
 lint: $(READY)
-	$(RUN) ruff check .
+	$(RUN) ruff check --output-format concise .
 	$(RUN) mypy
 
 large: $(READY)
