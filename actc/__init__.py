@@ -5,7 +5,18 @@ from actc.derivatives import derivative
 from actc.errors import ActcError, ExpressionError, ParseError
 from actc.expr import Expr
 from actc.parsing import parse
+from actc.rules import simplify
 
 __version__ = "0.1.0"
 
-__all__ = ["ActcError", "Expr", "ExpressionError", "KnownActivation", "ParseError", "derivative", "library", "parse"]
+__all__ = [
+    "ActcError",
+    "Expr",
+    "ExpressionError",
+    "KnownActivation",
+    "ParseError",
+    "derivative",
+    "library",
+    "parse",
+    "simplify",
+]
