@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import math
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,9 +48,9 @@ def tensor_function(roots: Sequence[Expr], arguments: Sequence[str]) -> TensorFu
     source = program.aten_source("program")
     filename = f"<actc.kernels.aten {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    namespace: dict[str, TensorFunction] = {}
+    namespace: dict[str, Any] = {"torch": torch, "math": math}
     exec(compile(source, filename, "exec"), namespace)
-    function = namespace["program"]
+    function: TensorFunction = namespace["program"]
     weakref.finalize(function, linecache.cache.pop, filename, None)
     used = [arguments.index(name) for name in program.inputs]
     if used == list(range(len(arguments))):

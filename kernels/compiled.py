@@ -21,7 +21,7 @@ from .registration import BACKENDS, Apply
 FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
-def compile(  # noqa: A001 - the public name
+def compile(
     activation: Any, *, safe: bool = False, clamp: float | None = None, backend: str = "auto"
 ) -> CompiledActivation:
     """The activation as a function of tensors, differentiable to any order.
@@ -48,7 +48,8 @@ def expression(activation: Any) -> Expr:
     if isinstance(found, Expr):
         return found
     raise TypeError(
-        f"an activation is a text such as 'x*sigmoid(x)', an Expr or an item of actc.library, not {type(activation).__name__}"
+        "an activation is a text such as 'x*sigmoid(x)', an Expr or an item of actc.library, "
+        f"not {type(activation).__name__}"
     )
 
 
@@ -65,7 +66,7 @@ class CompiledActivation:
     on another device, TypeError for missing or unknown arguments.
     """
 
-    __slots__ = ("_composed", "_key", "backend", "expr", "lowered", "parameters", "reason", "variables", "_options")
+    __slots__ = ("_composed", "_key", "_options", "backend", "expr", "lowered", "parameters", "reason", "variables")
 
     def __init__(self, expr: Expr, *, safe: bool, clamp: float | None, backend: str) -> None:
         self.expr = expr
@@ -78,9 +79,8 @@ class CompiledActivation:
         #: The backend in use, and `reason` why it was chosen.
         self.backend, self.reason = _choose(backend)
         self._options: Mapping[str, Any] = {"safe": safe, "clamp": clamp, "backend": backend}
-        key = Key(
-            str(self.lowered), self.variables, self.parameters, (0,) * len(self.variables + self.parameters), self.backend
-        )
+        order = (0,) * len(self.variables + self.parameters)
+        key = Key(str(self.lowered), self.variables, self.parameters, order, self.backend)
         self._key = str(key)
         self._composed = Composed(key)
 
@@ -89,9 +89,9 @@ class CompiledActivation:
             raise TypeError(self._wrong_call(len(inputs), parameters))
         if torch.compiler.is_compiling():
             return self._traced(inputs, parameters)
-        if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *parameters.values())):
-            return torch.ops.actc.forward.default(list(inputs), [parameters[p] for p in self.parameters], self._key)
         params = [_as_tensor(parameters[name]) for name in self.parameters]
+        if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *params)):
+            return torch.ops.actc.forward.default(list(inputs), params, self._key)
         self._check(inputs, params)
         return Apply.apply(self._key, len(inputs), *inputs, *params)
 
@@ -135,8 +135,11 @@ class CompiledActivation:
         return torch.ops.actc.forward.default(inputs, params, self._key)
 
     def _check(self, inputs: tuple[Tensor, ...], params: list[Tensor]) -> None:
-        device = inputs[0].device
         for name, tensor in zip(self.variables + self.parameters, (*inputs, *params), strict=True):
+            if not isinstance(tensor, Tensor):
+                kind = type(tensor).__name__
+                raise TensorTypeError(f"{name} must be a tensor, not {kind}: wrap it in torch.tensor(...)")
+            device = inputs[0].device
             if tensor.dtype not in FLOATING:
                 raise TensorTypeError(
                     f"{name} is a tensor of {tensor.dtype}; activations take float64, float32, bfloat16 and float16: "
@@ -144,16 +147,28 @@ class CompiledActivation:
                 )
             if tensor.device != device and (tensor.dim() > 0 or tensor.device.type != "cpu"):
                 raise TensorShapeError(
-                    f"{name} is on {tensor.device} and {self.variables[0]} on {device}: move one, for example {name}.to({str(device)!r})"
+                    f"{name} is on {tensor.device} and {self.variables[0]} on {device}: "
+                    f"move one, for example {name}.to({str(device)!r})"
                 )
-        if any(each.dim() > 0 for each in params):
-            shape = result_shape(inputs)
+        if len(inputs) > 1 or any(each.dim() > 0 for each in params):
+            shape = self._shape(inputs)
             for name, tensor in zip(self.parameters, params, strict=True):
                 if not _broadcasts(tensor.shape, shape):
                     raise TensorShapeError(
-                        f"{name} has shape {tuple(tensor.shape)}, which does not broadcast to the result's shape {tuple(shape)}: "
-                        "give it one element, or reshape it so that its dimensions, counted from the last, are 1 or the result's"
+                        f"{name} has shape {tuple(tensor.shape)}, which does not broadcast to the result's shape "
+                        f"{tuple(shape)}: give it one element, or reshape it so that its dimensions, counted from the "
+                        "last, are 1 or the result's"
                     )
+
+    def _shape(self, inputs: tuple[Tensor, ...]) -> torch.Size:
+        try:
+            return result_shape(inputs)
+        except RuntimeError as error:
+            shapes = ", ".join(f"{v}: {tuple(each.shape)}" for v, each in zip(self.variables, inputs, strict=True))
+            raise TensorShapeError(
+                f"the inputs of {self.expr} do not broadcast against each other ({shapes}): reshape them so that "
+                "dimensions, counted from the last, are equal or 1"
+            ) from error
 
     def _wrong_call(self, given: int, parameters: Mapping[str, Any]) -> str:
         call = f"f({', '.join([*self.variables, *(f'{p}=...' for p in self.parameters)])})"
@@ -174,7 +189,7 @@ def _choose(backend: str) -> tuple[str, str]:
 
 
 def _as_tensor(value: Tensor | float) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    return torch.tensor(value, dtype=torch.float64) if isinstance(value, (int, float)) else value
 
 
 def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:

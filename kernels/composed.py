@@ -5,7 +5,7 @@ An opaque operation cannot be fused with its neighbours, and an ONNX file can ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,14 @@ class Composed:
         self._gradient = tensor_function(slopes, key.names)
         self._saturate = saturates(expression)
         self._saturate_gradient = [saturates(each) for each in slopes]
-        self.forward: Callable[..., Tensor] = _differentiable(self).apply
+        self._differentiable = _differentiable(self)
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """The value, differentiable once; arguments are inputs, then parameters."""
+        # Without gradients torch.compile mistakes a Function's first tensor for the context, if there are two.
+        if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
+            return self._differentiable.apply(*tensors)
+        return self.value(*tensors)
 
     def value(self, *tensors: Tensor) -> Tensor:
         """The value; arguments as for `forward`."""

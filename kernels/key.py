@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from typing import Any
 
 from actc.errors import ActcError
 
@@ -46,7 +47,7 @@ class Key:
     def parse(text: str) -> Key:
         """Raises `ActcError` if `text` is no key that this version of actc understands."""
         try:
-            fields = json.loads(text)
+            fields: dict[str, Any] = json.loads(text)
             return Key(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
         except (ValueError, TypeError, AttributeError) as error:
             raise ActcError(

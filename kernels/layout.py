@@ -70,7 +70,7 @@ def slabs(tensors: Sequence[Tensor], limit: int) -> Iterator[list[Tensor]]:
 def _coalesced(tensors: Sequence[Tensor]) -> tuple[list[int], list[list[int]]]:
     """Sizes and, per tensor, strides with dimensions sorted by the first tensor's strides and merged where possible."""
     first = tensors[0]
-    order = sorted((d for d in range(first.dim()) if first.shape[d] != 1), key=lambda d: -first.stride(d))
+    order = sorted((d for d in range(first.dim()) if first.shape[d] != 1), key=first.stride, reverse=True)
     sizes: list[int] = []
     strides: list[list[int]] = [[] for _ in tensors]
     for d in order:

@@ -6,15 +6,15 @@ functions registers nothing new and an exported model needs only `import actc.ke
     actc::forward(Tensor[] inputs, Tensor[] params, str key) -> Tensor
     actc::backward(Tensor grad, Tensor[] inputs, Tensor[] params, str key, int[] needed) -> Tensor[]
 
-With f the function (or derivative) of the key and c a cotangent, `forward` is f(t) and `backward` gives, for each needed
-argument t_i, c·∂f/∂t_i summed to the shape of t_i. Differentiating `backward` leads to nothing new:
+With f the function (or derivative) of the key and g a gradient, `forward` is f(t) and `backward` gives,
+for each needed argument t_i, g·∂f/∂t_i summed to the shape of t_i. Differentiating `backward` leads to nothing new:
 
     d⟨c_i, backward_i(g; f)⟩ / dg   = Σ_i c_i · forward(∂f/∂t_i)
     d⟨c_i, backward_i(g; f)⟩ / dt_j = Σ_i backward_j(c_i·g; ∂f/∂t_i)
 
 so derivatives close over the two operations at every order. Around them stand two `autograd.Function`s with
-`setup_context`, `jvp` and `vmap`, which torch.func asks for; the same Functions are the operations' autograd kernels, so
-that training works after torch.export and fx, where only the operations are left.
+`setup_context`, `jvp` and `vmap`, which torch.func asks for; the same Functions are the operations' autograd kernels,
+so that training works after torch.export and fx, where only the operations are left.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def _forward(inputs: list[Tensor], params: list[Tensor], key: str) -> Tensor:
     return _kernels[key].forward(inputs, params)
 
 
-def _backward(
-    grad: Tensor, inputs: list[Tensor], params: list[Tensor], key: str, needed: list[int]
-) -> list[Tensor]:
+def _backward(grad: Tensor, inputs: list[Tensor], params: list[Tensor], key: str, needed: list[int]) -> list[Tensor]:
     return _kernels[key].backward(grad, inputs, params, needed)
 
 
