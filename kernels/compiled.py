@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -134,7 +134,7 @@ class CompiledActivation:
             return self._composed.value(*inputs, *params)
         return torch.ops.actc.forward.default(inputs, params, self._key)
 
-    def _check(self, inputs: tuple[Tensor, ...], params: list[Tensor]) -> None:
+    def _check(self, inputs: Sequence[Any], params: Sequence[Any]) -> None:
         for name, tensor in zip(self.variables + self.parameters, (*inputs, *params), strict=True):
             if not isinstance(tensor, Tensor):
                 kind = type(tensor).__name__
@@ -160,7 +160,7 @@ class CompiledActivation:
                         "last, are 1 or the result's"
                     )
 
-    def _shape(self, inputs: tuple[Tensor, ...]) -> torch.Size:
+    def _shape(self, inputs: Sequence[Tensor]) -> torch.Size:
         try:
             return result_shape(inputs)
         except RuntimeError as error:

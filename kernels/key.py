@@ -47,8 +47,8 @@ class Key:
     def parse(text: str) -> Key:
         """Raises `ActcError` if `text` is no key that this version of actc understands."""
         try:
-            fields: dict[str, Any] = json.loads(text)
-            return Key(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+            fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+            return Key(**fields)
         except (ValueError, TypeError, AttributeError) as error:
             raise ActcError(
                 f"this model holds an activation that this version of actc cannot read ({text[:200]!r}): "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +85,10 @@ class Activation(nn.Module):
             raise ActcError(f"bounds for {name!r}, which is no parameter: there is {_listed(names)}")
         self.reset_parameters()
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
     @property
     def function(self) -> CompiledActivation:
         """The function itself, which takes parameters as keywords."""
@@ -105,7 +109,8 @@ class Activation(nn.Module):
                     ) from error
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        for each in inputs:
+        given: Sequence[Any] = inputs
+        for each in given:
             if isinstance(each, torch.fx.Proxy):
                 tracer: Any = each.tracer
                 return tracer.create_proxy("call_module", tracer.path_of_module(self), inputs, {})

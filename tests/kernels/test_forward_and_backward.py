@@ -248,7 +248,7 @@ def test_wrong_arguments() -> None:
     with pytest.raises(TypeError, match="no parameter 'gamma'"):
         compile(SWISH)(x, beta=1.0, gamma=2.0)
     with pytest.raises(TypeError, match="x must be a tensor"):
-        compile("relu(x)")(1.0)
+        compile("relu(x)")(1.0)  # type: ignore[arg-type]
 
 
 def test_meta_and_fake_tensors() -> None:
