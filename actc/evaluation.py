@@ -12,7 +12,6 @@ import numpy as np
 
 from actc.expr import Expr, postorder
 from actc.operators import OPERATORS, operator
-from actc.program import Program
 
 #: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits, enough to see
 #: e^−1000 beside 1 and the cancellation of the smallest float64 cubed.
@@ -21,6 +20,8 @@ _ZERO_DIGITS = 1200
 
 def evaluate(root: Expr, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """See :meth:`actc.expr.Expr.evaluate`."""
+    from actc.program import Program
+
     names = root.variables
     # A constant function of x still takes its x, and has its shape.
     wanted = names or ("x",)

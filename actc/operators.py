@@ -49,14 +49,15 @@ class Law(Enum):
 class _Lazy:
     """A module imported at its first use, since importing actc must stay cheap."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, module: str, member: str = "") -> None:
+        self._module, self._member = module, member
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
+        module = importlib.import_module(self._module)
+        return getattr(getattr(module, self._member) if self._member else module, attribute)
 
 
-mp = _Lazy("mpmath")
+mp = _Lazy("mpmath", "mp")
 special = _Lazy("scipy.special")
 
 
@@ -213,7 +214,7 @@ def _mp_floor(a: Any) -> Any:
 
 
 def _mp_erfc(a: Any) -> Any:
-    return mp.erfc(a) if abs(a) < 2**1000 else (mp.zero if a > 0 else mp.mpf(2))
+    return mp.erfc(a) if abs(a) < 10**6 else (mp.zero if a > 0 else mp.mpf(2))
 
 
 def _mp_i(order: int, a: Any) -> Any:
@@ -375,10 +376,10 @@ _ROWS = (
     Operator("acosh(x)", mpmath=lambda a: mp.acosh(a), numpy=np.arccosh, aten="torch.acosh({t0})", sympy="acosh({0})", derivative=("1/(sqrt(x - 1)*sqrt(x + 1))",), safe="acosh(max(x, 1))", domain=(1.0, INF), image=(0.0, INF), monotone=1, at_infinity=(NAN, INF), aliases=("arccosh",), latex=r"\operatorname{{arccosh}}({0})"),
     Operator("atanh(x)", mpmath=lambda a: mp.atanh(a), numpy=np.arctanh, aten="torch.atanh({t0})", sympy="atanh({0})", derivative=("1/((1 - x)*(1 + x))",), safe="atanh(clamp(x, -0.9999999, 0.9999999))", domain=(-1.0, 1.0), poles=(-1.0, 1.0), monotone=1, parity="odd", aliases=("arctanh",), latex=r"\operatorname{{arctanh}}({0})"),
     # --- special functions ---------------------------------------------------------------------------------------
-    Operator("erf(x)", mpmath=lambda a: mp.erf(a) if abs(a) < 2**1000 else mp.sign(a), numpy=lambda a: special.erf(a), aten="torch.erf({t0})", sympy="erf({0})", derivative=("2/sqrt(pi)*exp(-square(x))",), image=(-1.0, 1.0), monotone=1, parity="odd", at_infinity=(-1.0, 1.0)),
+    Operator("erf(x)", mpmath=lambda a: mp.erf(a) if abs(a) < 10**6 else mp.sign(a), numpy=lambda a: special.erf(a), aten="torch.erf({t0})", sympy="erf({0})", derivative=("2/sqrt(pi)*exp(-square(x))",), image=(-1.0, 1.0), monotone=1, parity="odd", at_infinity=(-1.0, 1.0)),
     Operator("erfc(x)", mpmath=_mp_erfc, numpy=lambda a: special.erfc(a), aten="torch.erfc({t0})", sympy="erfc({0})", derivative=("-2/sqrt(pi)*exp(-square(x))",), image=(0.0, 2.0), monotone=-1, at_infinity=(2.0, 0.0)),
     Operator("i0e(x)", mpmath=lambda a: _mp_i(0, a), numpy=lambda a: special.i0e(a), aten="torch.special.i0e({t0})", sympy="besseli(0, {0})*exp(-Abs({0}))", derivative=("-sign(x)*i0e_minus_i1e(x)",), image=(0.0, 1.0), kinks=(0.0,), parity="even", at_infinity=(0.0, 0.0), aliases=("bessel_i0e",), source="PANGAEA table 4.1"),
-    Operator("i1e(x)", mpmath=lambda a: _mp_i(1, a), numpy=lambda a: special.i1e(a), aten="torch.special.i1e({t0})", sympy="besseli(1, {0})*exp(-Abs({0}))", derivative=("i0e_minus_i1e(x) - where(x == 0, 1/2, i1e(x)/x)",), image=(-0.2190720859226, 0.2190720859226), parity="odd", at_infinity=(-0.0, 0.0), aliases=("bessel_i1e",), source="PANGAEA table 4.1"),
+    Operator("i1e(x)", mpmath=lambda a: _mp_i(1, a), numpy=lambda a: special.i1e(a), aten="torch.special.i1e({t0})", sympy="besseli(1, {0})*exp(-Abs({0}))", derivative=("i0e_minus_i1e(x) - where(abs(x) < 1e-30, 1/2, i1e(x)/x)",), image=(-0.2190720859226, 0.2190720859226), parity="odd", at_infinity=(-0.0, 0.0), aliases=("bessel_i1e",), source="PANGAEA table 4.1"),
     Operator(
         "i0e_minus_i1e(x)", mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
         definition="where(abs(x) < 2, "
@@ -388,7 +389,7 @@ _ROWS = (
         + ", "
         + _polynomial(SLOPE_FAR, "(16/max(abs(x), 8) - 1)")
         + "/max(abs(x), 8)/sqrt(max(abs(x), 8))))",
-        derivative=("-sign(x)*(2*i0e_minus_i1e(x) - where(x == 0, 1/2, i1e(x)/x))",), image=(0.0, 1.0), kinks=(0.0,), parity="even", at_infinity=(0.0, 0.0),
+        image=(0.0, 1.0), kinks=(0.0,), parity="even", at_infinity=(0.0, 0.0),
         source="i0e(|x|) − i1e(|x|), which is −d i0e/dx for x > 0, without its cancellation",
     ),
     # --- activations ---------------------------------------------------------------------------------------------
@@ -407,13 +408,18 @@ _ROWS = (
         "selu(x)", mpmath=lambda a: mp.mpf(_SELU_SCALE) * (a if a > 0 else mp.mpf(_SELU_ALPHA) * mp.expm1(a)), definition=f"where(x > 0, {_SELU_SCALE}*x, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)))",
         derivative=(f"where(x > 0, {_SELU_SCALE}, {_SELU_SCALE}*{_SELU_ALPHA}*exp(min(x, 0)))",), image=(-1.7580993408473766, INF), kinks=(0.0,), monotone=1, at_infinity=(-1.7580993408473766, INF), safe="saturate(selu(x))",
     ),
-    Operator("gelu(x)", mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2, definition="x*erfc(-x*sqrt(1/2))/2", derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",), image=(-0.1699712190, INF), at_infinity=(NAN, INF), latex=r"\operatorname{{GELU}}({0})", source="erf form, as torch.nn.GELU()"),
+    Operator("gelu(x)", mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2, definition="x*(erfc(-x*sqrt(1/2))/2)", derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",), image=(-0.1699712190, INF), at_infinity=(NAN, INF), latex=r"\operatorname{{GELU}}({0})", source="erf form, as torch.nn.GELU()"),
     Operator(
         # |x| > 100 saturates the sigmoid to 0 or 1 exactly, and clamping there keeps x³ from overflowing.
         "gelu_tanh(x)", mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
         definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))", image=(-0.1700412, INF), at_infinity=(NAN, INF), source="PANGAEA §4.7's form, as torch.nn.GELU('tanh')",
     ),
-    Operator("silu(x)", mpmath=lambda a: a / (1 + _mp_exp(-a)), definition="x*sigmoid(x)", image=(-0.2784645427610738, INF), at_infinity=(NAN, INF), aliases=("swish",), latex=r"\operatorname{{SiLU}}({0})"),
+    Operator(
+        # Factors of e^(x/2): e^x alone would lose its digits below the normal range before x multiplies it.
+        "silu(x)", mpmath=lambda a: a / (1 + _mp_exp(-a)), definition="where(x < 0, x*exp(-abs(x)/2)*exp(-abs(x)/2), x)/(1 + square(exp(-abs(x)/2)))",
+        derivative=("where(x < 0, (1 + x*sigmoid(-x))*exp(-abs(x)/2)*exp(-abs(x)/2), 1 + x*sigmoid(-x))/(1 + square(exp(-abs(x)/2)))",),
+        image=(-0.2784645427610738, INF), at_infinity=(NAN, INF), aliases=("swish",), latex=r"\operatorname{{SiLU}}({0})",
+    ),
     Operator("mish(x)", mpmath=lambda a: a * mp.tanh(_mp_softplus(a, mp.one)), definition="x*tanh(softplus(x))", image=(-0.3088406, INF), at_infinity=(NAN, INF), latex=r"\operatorname{{Mish}}({0})"),
     Operator("elish(x)", mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) / (1 + _mp_exp(-a)), definition="where(x >= 0, x, expm1(min(x, 0)))*sigmoid(x)", image=(-0.25, INF), at_infinity=(-0.0, INF), source="Basirat and Roth 2018; PANGAEA §4.7"),
     Operator("hard_elish(x)", mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) * _mp_clip((a + 1) / 2, mp.zero, mp.one), definition="where(x >= 0, x, expm1(min(x, 0)))*hardtanh((x + 1)/2, 0, 1)", image=(-0.1, INF), kinks=(-1.0, 0.0, 1.0), at_infinity=(-0.0, INF), source="Basirat and Roth 2018"),

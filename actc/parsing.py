@@ -148,7 +148,7 @@ class _Parser:
                 self.fail(f"{word[0]!r} is a keyword of the syntax and no name; a parameter needs another name, as in {word[0]}_", *word.span())
         if error.msg and "unexpected indent" in error.msg:
             self.fail("lines must not be indented", start, start + 1)
-        reason = (error.msg or "invalid syntax").split("(")[0].split(". ")[0].strip()
+        reason = (error.msg or "invalid syntax").split(". ")[0]
         self.fail(f"this is no expression: {reason}; write for example x*sigmoid(x)", start, start + 1)
 
     # --- the tree --------------------------------------------------------------------------------------------------

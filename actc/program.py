@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from actc.evaluation import constant_value
 from actc.expr import VARIABLES, Expr, apply, constant, postorder, rebuild
 from actc.operators import OPERATORS, Operator, operator
 
@@ -106,6 +107,8 @@ def expand(root: Expr) -> Expr:
 
 
 def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
+    if row.name == "where" and not args[0].symbols:
+        return args[1] if constant_value(args[0]) != 0 else args[2]
     if row.primitive:
         return apply(row.name, *args)
     if len(args) > row.arity:
@@ -138,8 +141,6 @@ def instantiate(template: Expr, values: dict[str, Expr], expand_rows: bool = Fal
 
 @lru_cache(maxsize=1024)
 def _program(roots: tuple[Expr, ...], expanded: bool) -> Program:
-    from actc.evaluation import constant_value
-
     if expanded:
         roots = tuple(expand(r) for r in roots)
     symbols = frozenset().union(*(r.symbols for r in roots))
