@@ -1,11 +1,14 @@
-"""What a function of one variable is: limits, range, kinks, monotony, parity, zeros, smoothness, and what an element of it costs.
+"""What a function of one variable is: limits, range, kinks, monotony, parity, zeros, smoothness, and what an
+element of it costs.
 
-Everything here is found numerically, in float64 on a grid that sees all scales and by mpmath where float64 cannot tell, and says so; what is read off the
-structure of the expression is marked exact. Functions of x alone; give parameters values first (``expression.substitute``).
+Everything here is found numerically, in float64 on a grid that sees all scales and by mpmath where float64
+cannot tell, and says so; what is read off the structure of the expression is marked exact. Functions of x
+alone; give parameters values first (``expression.substitute``).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +18,17 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from actc.breakpoints import Breakpoint, breakpoints, candidates, default_grid, evaluator, is_continuous_at, nice, one_variable, zero_crossings
+from actc.breakpoints import (
+    Breakpoint,
+    breakpoints,
+    candidates,
+    default_grid,
+    evaluator,
+    is_continuous_at,
+    nice,
+    one_variable,
+    zero_crossings,
+)
 from actc.derivatives import derivative
 from actc.expr import Expr, postorder
 from actc.operators import OPERATORS, operator
@@ -26,7 +39,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 NUMERIC, EXACT = "numeric", "exact"
 
-#: |x| at which tails are looked at, each with neighbours that are no multiples of one another, so that oscillation shows.
+#: |x| at which tails are looked at, each with neighbours that are no multiples of one another, so that
+#: oscillation shows.
 _SCALES = (10.0, 1e2, 1e4, 1e8, 1e16, 1e32)
 _SPREAD = (1.0, 1.3717421, 1.9134702)
 _DIGITS = 40
@@ -36,9 +50,11 @@ _DIGITS = 40
 class Tail:
     """What the function does as x → ±∞.
 
-    ``kind``: ``"limit"`` (finite or infinite ``value``), ``"oscillates"`` or ``"undefined"`` (``value`` NaN). Where the limit is infinite and f(x)/x has one,
-    ``slope`` is it, and ``offset`` the limit of f(x) − slope·x if that is finite. ``constant``: the function has the value ``value`` from some
-    point on. ``growth`` tells how fast log|f| grows: c·|x|^power (power 0 for anything up to polynomials, ``inf`` for faster than any power).
+    ``kind``: ``"limit"`` (finite or infinite ``value``), ``"oscillates"`` or ``"undefined"`` (``value`` NaN).
+    Where the limit is infinite and f(x)/x has one, ``slope`` is it, and ``offset`` the limit of f(x) −
+    slope·x if that is finite. ``constant``: the function has the value ``value`` from some point on.
+    ``growth`` tells how fast log|f| grows: c·|x|^power (power 0 for anything up to polynomials, ``inf`` for
+    faster than any power).
     """
 
     kind: str
@@ -53,7 +69,9 @@ class Tail:
 
 @dataclass(frozen=True)
 class Bound:
-    """An infimum or supremum: ``value``, whether it is ``attained``, and ``at`` (a place, ±inf for a tail, a pole or jump's place)."""
+    """An infimum or supremum: ``value``, whether it is ``attained``, and ``at`` (a place, ±inf for a tail, a
+    pole or jump's place).
+    """
 
     value: float
     attained: bool
@@ -62,7 +80,9 @@ class Bound:
 
 @dataclass(frozen=True)
 class Interval:
-    """A stretch of the real line on which the function is ``"increasing"``, ``"decreasing"``, ``"constant"``, or ``"oscillating"`` (an unbounded stretch)."""
+    """A stretch of the real line on which the function is ``"increasing"``, ``"decreasing"``, ``"constant"``,
+    or ``"oscillating"`` (an unbounded stretch).
+    """
 
     low: float
     high: float
@@ -71,7 +91,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations an element of a straight-line program, inputs and constants apart; ``special``: divisions, roots and transcendental functions among them."""
+    """Operations an element of a straight-line program, inputs and constants apart; ``special``: divisions,
+    roots and transcendental functions among them.
+    """
 
     instructions: int
     special: int
@@ -81,8 +103,9 @@ class Cost:
 class Analysis:
     """Everything about a function of x; see the classes of its parts.
 
-    ``zeros`` are intervals, of length 0 where it vanishes at a point. ``smoothness``: how many derivatives are continuous everywhere on its domain, -1 for a
-    function with jumps or poles, 3 for at least 3, inf where no operator in it can lose smoothness.
+    ``zeros`` are intervals, of length 0 where it vanishes at a point. ``smoothness``: how many derivatives
+    are continuous everywhere on its domain, -1 for a function with jumps or poles, 3 for at least 3, inf
+    where no operator in it can lose smoothness.
     """
 
     text: str
@@ -133,7 +156,7 @@ def analyse(expression: str | Expr) -> Analysis:
     """
     e = one_variable(parse(expression))
     slope = derivative(e)
-    f, d = evaluator(e), evaluator(slope)
+    f = evaluator(e)
     breaks = breakpoints(e)
     left, right = tail(e, -1), tail(e, 1)
     where = domain(e)
@@ -142,9 +165,23 @@ def analyse(expression: str | Expr) -> Analysis:
     infimum, supremum = _range(f, left, right, breaks, turning, where)
     parity, evidence = _parity(e, f)
     return Analysis(
-        str(e), where, left, right, infimum, supremum, breaks, intervals, _monotone(intervals, breaks), turning, _zeros(e, intervals, turning, breaks), parity, evidence,
-        _smoothness(e, breaks), cost(e), cost(e, slope),
-    )  # fmt: skip
+        text=str(e),
+        domain=where,
+        left=left,
+        right=right,
+        infimum=infimum,
+        supremum=supremum,
+        breakpoints=breaks,
+        intervals=intervals,
+        monotone=_monotone(intervals, breaks),
+        turning_points=turning,
+        zeros=_zeros(e, intervals, turning, breaks),
+        parity=parity,
+        parity_evidence=evidence,
+        smoothness=_smoothness(e, breaks),
+        forward=cost(e),
+        backward=cost(e, slope),
+    )
 
 
 # --- tails -------------------------------------------------------------------------------------------------------
@@ -167,13 +204,20 @@ def tail(expression: Expr, side: int) -> Tail:
         kind, value = _limit(rows)
         slope = offset = None
         if kind == "limit" and mpmath.isinf(value):
-            ratio_kind, ratio = _limit([[v / p for v, p in zip(vs, ps, strict=True)] for vs, ps in zip(rows, places, strict=True)])
+            ratio_kind, ratio = _limit(
+                [[v / p for v, p in zip(vs, ps, strict=True)] for vs, ps in zip(rows, places, strict=True)]
+            )
             if ratio_kind == "limit" and mpmath.isfinite(ratio):
                 slope = float(ratio) + 0.0
                 exact = nice(slope, 1e-13)
                 steep = mpmath.mpf(exact.numerator) / exact.denominator
                 # Beyond 1e16 the difference would be lost in the digits that the evaluation has.
-                rest_kind, rest = _limit([[v - steep * p for v, p in zip(vs, ps, strict=True)] for vs, ps in zip(rows[:5], places[:5], strict=True)])
+                rest_kind, rest = _limit(
+                    [
+                        [v - steep * p for v, p in zip(vs, ps, strict=True)]
+                        for vs, ps in zip(rows[:5], places[:5], strict=True)
+                    ]
+                )
                 offset = float(rest) + 0.0 if slope and rest_kind == "limit" and mpmath.isfinite(rest) else None
         constant = kind == "limit" and bool(mpmath.isfinite(value)) and _constant_tail(expression, side)
         return Tail(kind, float(value) + 0.0, slope, offset, constant, *growth)
@@ -194,22 +238,22 @@ def _limit(rows: list[list[Any]]) -> tuple[str, Any]:
     flat = [v for row in tail_rows for v in row]
     if any(mpmath.isinf(v) for v in flat):
         return "limit", flat[-1]
-    steps = [b - a for a, b in zip(flat, flat[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(flat)]
     size = max(abs(v) for v in flat)
     if all(abs(s) <= size * mpmath.mpf(10) ** -30 for s in steps):
         return "limit", flat[-1]
     spreads = [max(row) - min(row) for row in tail_rows]
     firsts = [row[0] for row in tail_rows]
-    if all(abs(b) <= abs(a) * mpmath.mpf("0.55") for a, b in zip(firsts, firsts[1:], strict=False)) and len(firsts) > 2:
+    if all(abs(b) <= abs(a) * mpmath.mpf("0.55") for a, b in itertools.pairwise(firsts)) and len(firsts) > 2:
         # Halved whenever log x doubles: 1/log x does this, and whatever is faster.
         return "limit", mpmath.mpf(0)
     # The last scale decides: a dip before the tail proper is no oscillation.
     last = steps[-3:]
-    calming = all(b <= a * mpmath.mpf("0.75") for a, b in zip(spreads, spreads[1:], strict=False))
+    calming = all(b <= a * mpmath.mpf("0.75") for a, b in itertools.pairwise(spreads))
     if any(s > 0 for s in last) and any(s < 0 for s in last) and not (calming and spreads[-1] < 1e-6):
         return "oscillates", mpmath.nan
-    moves = [abs(b - a) for a, b in zip(firsts, firsts[1:], strict=False)]
-    if all(b <= a * mpmath.mpf("0.75") for a, b in zip(moves, moves[1:], strict=False)):
+    moves = [abs(b - a) for a, b in itertools.pairwise(firsts)]
+    if all(b <= a * mpmath.mpf("0.75") for a, b in itertools.pairwise(moves)):
         return "limit", firsts[-1] if moves[-1] <= abs(firsts[-1]) * mpmath.mpf(10) ** -10 else _extrapolated(firsts)
     return "limit", (mpmath.sign(steps[-1]) * mpmath.inf if steps[-1] != 0 else flat[-1])
 
@@ -222,7 +266,11 @@ def _extrapolated(values: list[Any]) -> Any:
 
 def _growth(rows: list[list[Any]], places: list[list[Any]]) -> tuple[float, float]:
     """(power, factor) such that log|f| grows like factor·|x|^power; (0, 0) for polynomials and below."""
-    logs = [(abs(p[-1]), mpmath.log(abs(v[-1]))) for v, p in zip(rows, places, strict=True) if mpmath.isfinite(v[-1]) and v[-1] != 0]
+    logs = [
+        (abs(p[-1]), mpmath.log(abs(v[-1])))
+        for v, p in zip(rows, places, strict=True)
+        if mpmath.isfinite(v[-1]) and v[-1] != 0
+    ]
     logs = [(x, height) for x, height in logs if height > 1]
     if len(logs) < 2:
         # One finite value at x = 10 and none beyond: faster than any scale here can tell.
@@ -237,7 +285,11 @@ def _growth(rows: list[list[Any]], places: list[list[Any]]) -> tuple[float, floa
 
 def _constant_tail(expression: Expr, side: int) -> bool:
     slope = derivative(expression)
-    return all(_value(slope, mpmath.mpf(side * p)) == 0 for p in (17.3, 171.9, 2031.7)) if slope.symbols else slope.value == 0
+    return (
+        all(_value(slope, mpmath.mpf(side * p)) == 0 for p in (17.3, 171.9, 2031.7))
+        if slope.symbols
+        else slope.value == 0
+    )
 
 
 # --- where it is defined, turns and vanishes ---------------------------------------------------------------------
@@ -255,7 +307,7 @@ def domain(e: Expr) -> tuple[tuple[float, float], ...]:
     edges = zero_crossings(lambda x: np.where(np.isnan(f(x)), np.nan, 1.0))
     ends = [-math.inf, *(float(p) for p in edges), math.inf]
     pieces: list[tuple[float, float]] = []
-    for a, b in zip(ends, ends[1:], strict=False):
+    for a, b in itertools.pairwise(ends):
         # NaN in float64 may be an overflow on the way, as in exp(x)/(1 + exp(x)); mpmath has no largest number.
         if not mpmath.isnan(_value(e, _between(a, b))):
             joined = bool(pieces) and pieces[-1][1] == a
@@ -298,7 +350,9 @@ def _turning_points(slope: Expr, breaks: tuple[Breakpoint, ...]) -> tuple[float,
     return tuple(found)
 
 
-def _zeros(e: Expr, intervals: tuple[Interval, ...], turning: tuple[float, ...], breaks: tuple[Breakpoint, ...]) -> tuple[tuple[float, float], ...]:
+def _zeros(
+    e: Expr, intervals: tuple[Interval, ...], turning: tuple[float, ...], breaks: tuple[Breakpoint, ...]
+) -> tuple[tuple[float, float], ...]:
     if not e.symbols:
         return ((-math.inf, math.inf),) if e.value == 0 else ()
     flat = [(i.low, i.high) for i in intervals if i.direction == "constant" and _value(e, _between(i.low, i.high)) == 0]
@@ -318,14 +372,16 @@ def _zeros(e: Expr, intervals: tuple[Interval, ...], turning: tuple[float, ...],
 # --- monotony and range ------------------------------------------------------------------------------------------
 
 
-def _intervals(slope: Expr, domain: tuple[tuple[float, float], ...], turning: tuple[float, ...], breaks: tuple[Breakpoint, ...]) -> tuple[Interval, ...]:
+def _intervals(
+    slope: Expr, domain: tuple[tuple[float, float], ...], turning: tuple[float, ...], breaks: tuple[Breakpoint, ...]
+) -> tuple[Interval, ...]:
     flat_ends = zero_crossings(evaluator(slope)).tolist() if slope.symbols else []
     closed_off = {b.at for b in breaks if b.kind not in ("kink", "hole")}
     cuts = sorted({*turning, *(b.at for b in breaks), *(_snapped(slope, p) for p in flat_ends)})
     pieces: list[Interval] = []
     for low, high in domain:
         ends = [low, *(c for c in cuts if low < c < high), high]
-        for a, b in zip(ends, ends[1:], strict=False):
+        for a, b in itertools.pairwise(ends):
             direction = _direction(slope, a, b)
             if pieces and pieces[-1].high == a and pieces[-1].direction == direction and a not in closed_off:
                 a = pieces.pop().low
@@ -334,7 +390,9 @@ def _intervals(slope: Expr, domain: tuple[tuple[float, float], ...], turning: tu
 
 
 def _direction(slope: Expr, low: float, high: float) -> str:
-    """Of a stretch without turning points inside: by the derivative's sign somewhere in it, which mpmath knows without underflow."""
+    """Of a stretch without turning points inside: by the derivative's sign somewhere in it, which mpmath
+    knows without underflow.
+    """
     a = low if math.isfinite(low) else min(-40.0, high - 40.0)
     b = high if math.isfinite(high) else max(40.0, low + 40.0)
     if math.isinf(low) or math.isinf(high):
@@ -367,7 +425,12 @@ def _monotone(intervals: tuple[Interval, ...], breaks: tuple[Breakpoint, ...]) -
 
 
 def _range(
-    f: Callable[[Floats], Floats], left: Tail, right: Tail, breaks: tuple[Breakpoint, ...], turning: tuple[float, ...], domain: tuple[tuple[float, float], ...]
+    f: Callable[[Floats], Floats],
+    left: Tail,
+    right: Tail,
+    breaks: tuple[Breakpoint, ...],
+    turning: tuple[float, ...],
+    domain: tuple[tuple[float, float], ...],
 ) -> tuple[Bound, Bound]:
     """Infimum and supremum from tails, breakpoints, turning points and, for functions that oscillate, the grid."""
     bounds: list[Bound] = []
@@ -390,7 +453,12 @@ def _range(
             if finite.any():
                 i = int(pick(values[finite]))
                 bounds.append(Bound(float(values[finite][i]), True, float(grid[finite][i])))
-        bounds += [Bound(s * math.inf, False, t_at) for t, t_at in ((left, -math.inf), (right, math.inf)) if t.kind == "oscillates" for s in _unbounded_swings(f, t_at)]
+        bounds += [
+            Bound(s * math.inf, False, t_at)
+            for t, t_at in ((left, -math.inf), (right, math.inf))
+            if t.kind == "oscillates"
+            for s in _unbounded_swings(f, t_at)
+        ]
     if not bounds:
         return Bound(math.nan, False, math.nan), Bound(math.nan, False, math.nan)
     return _extreme(bounds, -1.0), _extreme(bounds, 1.0)
@@ -400,12 +468,21 @@ def _unbounded_swings(f: Callable[[Floats], Floats], side: float) -> list[float]
     """Signs of the infinities that an oscillation approaches: its envelope doubles where the distance does."""
     x = math.copysign(1.0, side) * np.geomspace(20.0, 40.0, 4001)
     near, far, farther = f(x), f(4 * x), f(16 * x)
-    return [s for s in (-1.0, 1.0) if float(np.nanmax(s * farther)) > 1.5 * float(np.nanmax(s * far)) > 2.25 * float(np.nanmax(s * near)) > 0]
+    return [
+        s
+        for s in (-1.0, 1.0)
+        if float(np.nanmax(s * farther)) > 1.5 * float(np.nanmax(s * far)) > 2.25 * float(np.nanmax(s * near)) > 0
+    ]
 
 
 def _extreme(bounds: list[Bound], sign: float) -> Bound:
     best = max(sign * b.value for b in bounds)
-    equal = [b for b in bounds if sign * b.value == best or (math.isfinite(best) and math.isclose(sign * b.value, best, rel_tol=1e-13, abs_tol=1e-15))]
+    equal = [
+        b
+        for b in bounds
+        if sign * b.value == best
+        or (math.isfinite(best) and math.isclose(sign * b.value, best, rel_tol=1e-13, abs_tol=1e-15))
+    ]
     # Of equals, a place where it is attained, and a finite one.
     return min(equal, key=lambda b: (not b.attained, math.isinf(b.at), abs(b.at)))
 
@@ -450,11 +527,19 @@ def _node_parity(node: Expr, args: list[str]) -> str:
         return args[0] if len(set(args)) == 1 else ""
     if node.name in ("mul", "div"):
         return "odd" if args.count("odd") == 1 else "even"
-    if node.name == "pow" and args == ["odd", "even"] and node.args[1].value is not None and node.args[1].value.denominator == 1:
+    if (
+        node.name == "pow"
+        and args == ["odd", "even"]
+        and node.args[1].value is not None
+        and node.args[1].value.denominator == 1
+    ):
         return "odd" if node.args[1].value.numerator % 2 else "even"
     row = operator(node.name)
     # The row's parity is in its first argument, the others being the defaults.
-    usual = all(a.value == d for a, d in zip(node.args[1:], row.defaults[len(row.defaults) - len(node.args) + 1 :], strict=False))
+    usual = all(
+        a.value == d
+        for a, d in zip(node.args[1:], row.defaults[len(row.defaults) - len(node.args) + 1 :], strict=False)
+    )
     return row.parity if args[0] == "odd" and (len(args) == 1 or (row.defaults and usual)) else ""
 
 
@@ -494,7 +579,9 @@ def cost(*roots: Expr) -> Cost:
 
 @lru_cache(maxsize=256)
 def is_special(name: str) -> bool:
-    """Whether a primitive operator is more than an addition, a product or a choice: its derivative leaves what those can express."""
+    """Whether a primitive operator is more than an addition, a product or a choice: its derivative leaves
+    what those can express.
+    """
     return _special(name, frozenset())
 
 

@@ -1,8 +1,10 @@
-"""Where a function of one variable is not smooth: kinks, jumps, poles and the ends of its domain, found from the operator table.
+"""Where a function of one variable is not smooth: kinks, jumps, poles and the ends of its domain, found from
+the operator table.
 
-An expression written out in primitive operators can only lose its smoothness where some operator's argument meets a kink, a pole or an end of the
-domain that its row declares, where two arguments compared by it are equal, or where a divisor or base is zero. Those places are crossings of
-numeric functions, bracketed on a grid and bisected to the last bit. Candidates are then judged by one-sided limits.
+An expression written out in primitive operators can only lose its smoothness where some operator's argument
+meets a kink, a pole or an end of the domain that its row declares, where two arguments compared by it are
+equal, or where a divisor or base is zero. Those places are crossings of numeric functions, bracketed on a
+grid and bisected to the last bit. Candidates are then judged by one-sided limits.
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ from actc.program import Program
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Breakpoints beyond this many are left to adaptive quadrature and to the reader's imagination: the function is periodic.
+#: Breakpoints beyond this many are left to adaptive quadrature and to the reader's imagination: the function
+#: is periodic.
 MOST = 400
 
 #: The grid has a point every 1/128 up to here.
 DENSE = 16.0
 
-#: A pole's exponent at or below which |f| (and with half of it f²) has no integral there; the margin is what measuring it costs.
+#: A pole's exponent at or below which |f| (and with half of it f²) has no integral there; the margin is what
+#: measuring it costs.
 _MARGIN = 0.02
 
 
@@ -38,10 +42,12 @@ _MARGIN = 0.02
 class Breakpoint:
     """One place where the function or its first derivative is not continuous.
 
-    ``kind``: ``"kink"`` (only the derivative jumps or is infinite), ``"jump"``, ``"pole"`` (the function is unbounded), ``"edge"`` (it is undefined on
-    one side), ``"hole"`` (undefined at the point alone). ``left`` and ``right`` are the function's one-sided limits, ``slope_left`` and
-    ``slope_right`` those of the derivative, NaN where undefined; ``value`` is the function there. ``order``: near it f grows like |x − at|^order on the worse
-    side (negative at a pole, 0 for a logarithm). Found and judged numerically; ``exact`` tells that ``at`` itself is an exact number.
+    ``kind``: ``"kink"`` (only the derivative jumps or is infinite), ``"jump"``, ``"pole"`` (the function is
+    unbounded), ``"edge"`` (it is undefined on one side), ``"hole"`` (undefined at the point alone). ``left``
+    and ``right`` are the function's one-sided limits, ``slope_left`` and ``slope_right`` those of the
+    derivative, NaN where undefined; ``value`` is the function there. ``order``: near it f grows like |x −
+    at|^order on the worse side (negative at a pole, 0 for a logarithm). Found and judged numerically;
+    ``exact`` tells that ``at`` itself is an exact number.
     """
 
     at: float
@@ -62,7 +68,9 @@ def one_variable(expression: Expr) -> Expr:
         raise ExpressionError(f"this needs a function of x alone, and {expression} also depends on {', '.join(others)}")
     if expression.parameters:
         names = ", ".join(expression.parameters)
-        raise ExpressionError(f"{expression} has the parameters {names}; give their values, as in {expression.parameters[0]}=1.0")
+        raise ExpressionError(
+            f"{expression} has the parameters {names}; give their values, as in {expression.parameters[0]}=1.0"
+        )
     return expression
 
 
@@ -151,20 +159,28 @@ def _leapers(program: Program, x: Floats) -> list[Floats]:
     wanted = [
         i
         for i, ins in enumerate(program.instructions)
-        if len(ins.args) == 1 and not (OPERATORS[ins.op].kinks or OPERATORS[ins.op].poles) and not all(map(math.isfinite, OPERATORS[ins.op].image))
+        if len(ins.args) == 1
+        and not (OPERATORS[ins.op].kinks or OPERATORS[ins.op].poles)
+        and not all(map(math.isfinite, OPERATORS[ins.op].image))
     ]
     return [np.asarray(np.broadcast_to(values[i], x.shape), dtype=np.float64) for i in wanted]
 
 
 def _polynomial(row: Operator) -> bool:
-    """Whether the row is a sum, difference or product: its partial derivatives are arguments and constants, not all zero."""
+    """Whether the row is a sum, difference or product: its partial derivatives are arguments and constants,
+    not all zero.
+    """
     partials = row.partials
     return partials is not None and all(p.kind != "apply" for p in partials) and not all(p.value == 0 for p in partials)
 
 
 def _selects(row: Operator) -> bool:
-    """Whether the row chooses by comparing: its slope is a choice as well (max, where) or zero throughout (comparisons)."""
-    return row.text("differential") is not None or (row.partials is not None and all(p.value == 0 for p in row.partials))
+    """Whether the row chooses by comparing: its slope is a choice as well (max, where) or zero throughout
+    (comparisons).
+    """
+    return row.text("differential") is not None or (
+        row.partials is not None and all(p.value == 0 for p in row.partials)
+    )
 
 
 def _category(values: Floats) -> Any:
@@ -197,7 +213,9 @@ def _crossings(tests: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
 
 
 def _seen(which: Any, cell: Any, grid: Floats) -> tuple[Any, Any]:
-    """Those found where the grid is dense, and those beyond of functions with few: of a periodic one the grid sees a random part there."""
+    """Those found where the grid is dense, and those beyond of functions with few: of a periodic one the grid
+    sees a random part there.
+    """
     far = np.abs(grid[cell]) > DENSE
     many = np.bincount(which[far], minlength=int(which.max(initial=0)) + 1) > 8
     keep = ~(far & many[which])
@@ -209,7 +227,11 @@ def _seen(which: Any, cell: Any, grid: Floats) -> tuple[Any, Any]:
 def _touching(tests: Callable[[Floats], list[Floats]], grid: Floats, stacked: Floats) -> Floats:
     """Where one of the functions touches zero without crossing it, as x² does."""
     size = np.abs(stacked)
-    inner = (size[:, 1:-1] < size[:, :-2]) & (size[:, 1:-1] <= size[:, 2:]) & (size[:, 1:-1] < size.max(axis=1, where=np.isfinite(size), initial=0.0)[:, None])
+    inner = (
+        (size[:, 1:-1] < size[:, :-2])
+        & (size[:, 1:-1] <= size[:, 2:])
+        & (size[:, 1:-1] < size.max(axis=1, where=np.isfinite(size), initial=0.0)[:, None])
+    )
     inner &= (size[:, :-2] > 0) & (size[:, 2:] > 0)
     which, cell = np.nonzero(inner)
     which, cell = _seen(which, cell, grid)
@@ -237,7 +259,9 @@ def _touching(tests: Callable[[Floats], list[Floats]], grid: Floats, stacked: Fl
 
 
 def _leaps(functions: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
-    """Where any of the functions jumps: cells whose change is unlike their neighbours' and does not shrink on bisection."""
+    """Where any of the functions jumps: cells whose change is unlike their neighbours' and does not shrink on
+    bisection.
+    """
     on_grid = functions(grid)
     if not on_grid:
         return np.empty(0)
@@ -248,7 +272,11 @@ def _leaps(functions: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
         around = np.maximum(np.pad(size, ((0, 0), (1, 0)))[:, :-1], np.pad(size, ((0, 0), (0, 1)))[:, 1:])
         # A pole with opposite signs: on both sides the values grow towards it.
         height = np.pad(np.abs(stacked), ((0, 0), (1, 1)), mode="edge")
-        opposed = (np.sign(stacked[:, 1:]) * np.sign(stacked[:, :-1]) < 0) & (height[:, 1:-2] > height[:, :-3]) & (height[:, 2:-1] > height[:, 3:])
+        opposed = (
+            (np.sign(stacked[:, 1:]) * np.sign(stacked[:, :-1]) < 0)
+            & (height[:, 1:-2] > height[:, :-3])
+            & (height[:, 2:-1] > height[:, 3:])
+        )
         seen = np.isfinite(change) & (size > 1e-9 * (np.abs(stacked[:, 1:]) + np.abs(stacked[:, :-1])))
         which, cell = np.nonzero(seen & ((size > 8 * around) | opposed))
         which, cell = _seen(which, cell, grid)
@@ -273,7 +301,11 @@ def _leaps(functions: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
 def nice(x: float, tolerance: float = 1e-15) -> Fraction:
     """The simple fraction that ``x`` is up to rounding, or ``x`` itself."""
     simple = Fraction(x).limit_denominator(1000)
-    return simple if abs(simple - Fraction(x)) <= Fraction(tolerance) * max(abs(simple), Fraction(1, 1000)) else Fraction(x)
+    return (
+        simple
+        if abs(simple - Fraction(x)) <= Fraction(tolerance) * max(abs(simple), Fraction(1, 1000))
+        else Fraction(x)
+    )
 
 
 def _merged(places: Floats) -> Floats:
@@ -285,13 +317,21 @@ def _merged(places: Floats) -> Floats:
 
 
 def steep_places(expression: Expr, grid: Floats | None = None) -> Floats:
-    """Where an operator's argument passes quickly through [-6, 6]: a narrow bump or step may hide there from a quadrature's first nodes."""
+    """Where an operator's argument passes quickly through [-6, 6]: a narrow bump or step may hide there from
+    a quadrature's first nodes.
+    """
     program = Program.of([one_variable(expression)])
 
     def tests(x: Floats) -> list[Floats]:
         values = trace(program, x)
-        inner = {ins.args[0] for ins in program.instructions if len(ins.args) == 1 and ins.args[0] >= len(program.inputs)}
-        return [np.asarray(np.broadcast_to(values[a] - level, x.shape), dtype=np.float64) for a in sorted(inner) for level in (-6.0, 0.0, 6.0)]
+        inner = {
+            ins.args[0] for ins in program.instructions if len(ins.args) == 1 and ins.args[0] >= len(program.inputs)
+        }
+        return [
+            np.asarray(np.broadcast_to(values[a] - level, x.shape), dtype=np.float64)
+            for a in sorted(inner)
+            for level in (-6.0, 0.0, 6.0)
+        ]
 
     places = np.unique(_crossings(tests, default_grid() if grid is None else grid))
     if places.size < 2:
@@ -305,7 +345,8 @@ def steep_places(expression: Expr, grid: Floats | None = None) -> Floats:
 
 @lru_cache(maxsize=512)
 def breakpoints(expression: Expr) -> tuple[Breakpoint, ...]:
-    """The kinks, jumps, poles, edges and holes of a function of x on [-1e6, 1e6], sorted; of a periodic one those nearest to 0.
+    """The kinks, jumps, poles, edges and holes of a function of x on [-1e6, 1e6], sorted; of a periodic one
+    those nearest to 0.
 
     Raises ExpressionError unless x is the only free name.
     """
@@ -336,7 +377,17 @@ def _judge(f: Callable[[Floats], Floats], d: Callable[[Floats], Floats], at: flo
     kind = _kind(left, right, value, slope_left, slope_right)
     if kind is None:
         return None
-    return Breakpoint(at, kind, left, right, value, slope_left, slope_right, min(left_order, right_order), nice(at).denominator <= 1000)
+    return Breakpoint(
+        at,
+        kind,
+        left,
+        right,
+        value,
+        slope_left,
+        slope_right,
+        min(left_order, right_order),
+        nice(at).denominator <= 1000,
+    )
 
 
 def _kind(left: float, right: float, value: float, slope_left: float, slope_right: float) -> str | None:
@@ -360,7 +411,9 @@ def _kind(left: float, right: float, value: float, slope_left: float, slope_righ
 
 
 def _one_sided(function: Callable[[Floats], Floats], at: float, side: float) -> tuple[float, float]:
-    """(limit, order) of the function as x → at from the side: ±inf with the exponent at a pole, else the value and 0."""
+    """(limit, order) of the function as x → at from the side: ±inf with the exponent at a pole, else the
+    value and 0.
+    """
     coarse = max(1e-3, float(np.spacing(abs(at))) * 2**24)
     # 0 has neighbours at every scale; other places only down to their own spacing.
     steps = np.geomspace(coarse, 1e-250 if at == 0 else coarse * 2.0**-20, 9)
@@ -374,7 +427,9 @@ def _one_sided(function: Callable[[Floats], Floats], at: float, side: float) -> 
         t, v = np.log(steps[finite]), np.log(sizes[finite])
         order = float((v[-1] - v[-2]) / (t[-1] - t[-2])) if t.size > 1 else -math.inf
         heading = values[finite]
-        direction = last if math.isinf(last) else float(heading[-1] - heading[-2]) if heading.size > 1 else float(heading[-1])
+        direction = (
+            last if math.isinf(last) else float(heading[-1] - heading[-2]) if heading.size > 1 else float(heading[-1])
+        )
         return math.copysign(math.inf, direction), order
     if at == 0 and math.isfinite(last):
         return last, 0.0
@@ -390,7 +445,9 @@ def _close(a: float, b: float) -> bool:
 
 
 def _unbounded(values: Floats) -> bool:
-    """Whether values at geometrically shrinking distances grow for ever: like a power, or by equal steps like a logarithm."""
+    """Whether values at geometrically shrinking distances grow for ever: like a power, or by equal steps like
+    a logarithm.
+    """
     if np.isinf(values).any():
         return True
     step = np.diff(values)

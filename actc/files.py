@@ -17,7 +17,8 @@ class FileError(ActcError, OSError):
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
     """Writes ``content`` (text as UTF-8) to a temporary file beside ``path`` and renames it. Returns the path.
 
-    Raises FileError, and leaves what was there untouched, where the folder is missing, not writable, or the disk is full.
+    Raises FileError, and leaves what was there untouched, where the folder is missing, not writable, or the
+    disk is full.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content

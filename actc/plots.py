@@ -1,4 +1,5 @@
-"""Pictures of an activation function and its derivative: matplotlib figures for files and reports, braille for terminals.
+"""Pictures of an activation function and its derivative: matplotlib figures for files and reports, braille
+for terminals.
 
 Figures are built with matplotlib's object interface, so nothing here touches pyplot's global state or needs a display.
 """
@@ -9,7 +10,7 @@ import io
 import math
 import os
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actc.errors import ActcError
+from actc.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from actc.breakpoints import Breakpoint
     from actc.expr import Expr
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Okabe and Ito's palette, told apart with every common colour vision: blue for the function, vermilion for the derivative.
+#: Okabe and Ito's palette, told apart with every common colour vision: blue for the function, vermilion for
+#: the derivative.
 FUNCTION_COLOUR, DERIVATIVE_COLOUR = "#0072B2", "#D55E00"
 _INK, _FAINT = "#333333", "#B8B8B8"
 
@@ -55,43 +59,76 @@ def sample(
     function: Callable[[Floats], Floats],
     derivative: Callable[[Floats], Floats],
     interval: tuple[float, float] = (-5.0, 5.0),
-    breakpoints: Sequence[float] = (),
+    breaks: Sequence[Breakpoint] = (),
     points: int = 1600,
 ) -> Curves:
-    """Samples of both functions over ``interval``, broken where the function jumps or is infinite.
+    """Samples of both functions over ``interval``, broken at the breakpoints where they jump or are infinite.
 
-    ``breakpoints`` are the kinks, jumps and poles; each is approached from both sides.
+    The functions take float64 arrays of shape (n,) and return such arrays.
     """
     low, high = interval
-    inside = [b for b in breakpoints if low < b < high]
-    grid = np.linspace(low, high, points)
-    step = (high - low) / points
+    inside = [b for b in breaks if low < b.at < high]
+    places = np.array([b.at for b in inside])
     # Towards a breakpoint the distance shrinks geometrically: a pole's branches reach the edge of the picture.
-    near = step * np.geomspace(1e-6, 1.0, 24)
-    pieces = [grid, np.array(inside)] + [np.concatenate([b - near, b + near]) for b in inside]
-    x = np.unique(np.clip(np.concatenate(pieces), low, high))
+    near = (high - low) / points * np.geomspace(1e-6, 1.0, 24)
+    approach = [place + side * near for place in places for side in (-1, 1)]
+    x = np.unique(np.clip(np.concatenate([np.linspace(low, high, points), places, *approach]), low, high))
     f, d = _finite(function(x)), _finite(derivative(x))
-    poles: list[float] = []
-    jumps: list[tuple[float, float, float, float]] = []
-    for b in inside:
-        far_left, left, at, right, far_right = (float(v) for v in function(b + np.array([-near[12], -near[0], 0.0, near[0], near[12]])))
-        if _diverges(far_left, left) or _diverges(far_right, right):
-            poles.append(b)
-        elif math.isfinite(left + right) and abs(left - right) > 1e-3 * (1e-6 + abs(left) + abs(right)):
-            jumps.append((b, left, at, right))
+    poles = [b.at for b in inside if b.kind == "pole"]
+    jumps = [(b.at, b.left, b.value, b.right) for b in inside if b.kind == "jump"]
     window = _window(function, derivative, interval, poles)
     # The function's line breaks where it jumps, the derivative's at every kink as well.
     f = _broken(f, x, np.array(poles + [j[0] for j in jumps]))
-    d = _broken(d, x, np.array(inside))
+    d = _broken(d, x, places)
     return Curves(x, f, d, tuple(poles), tuple(jumps), window)
+
+
+def curves_of(expression: Expr, interval: tuple[float, float] | None = None) -> Curves:
+    """Samples of a function of x and its derivative; the interval is chosen so that its features are seen.
+
+    Raises ExpressionError unless x is the only free name, PlotError for an empty interval or one without any value.
+    """
+    from actc.breakpoints import breakpoints, evaluator, one_variable
+    from actc.derivatives import derivative
+
+    e = one_variable(expression)
+    breaks = breakpoints(e)
+    low, high = interval or _interval(e, breaks)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise PlotError(f"cannot draw between {low:g} and {high:g}; give two finite numbers, the smaller one first")
+    curves = sample(evaluator(e), evaluator(derivative(e)), (low, high), breaks)
+    if not np.isfinite(curves.function).any():
+        raise PlotError(f"{e} has no finite value between {low:g} and {high:g}; choose another interval")
+    return curves
+
+
+def figure_of(expression: str | Expr, title: str | None = None, interval: tuple[float, float] | None = None) -> Figure:
+    """The figure of a function of x and its derivative; the title is its text unless given. Raises as
+    :func:`curves_of`.
+    """
+    from actc.parsing import parse
+
+    e = parse(expression)
+    if title is None:
+        title = expression if isinstance(expression, str) else str(expression)
+    return figure(curves_of(e, interval), title)
+
+
+def _interval(e: Expr, breaks: Sequence[Breakpoint]) -> tuple[float, float]:
+    from actc.analysis import domain
+
+    pieces = domain(e)
+    ends = [pieces[0][0], pieces[-1][1]] if pieces else [-math.inf, math.inf]
+    if all(map(math.isfinite, ends)):
+        room = 0.15 * (ends[1] - ends[0])
+        return ends[0] - room, ends[1] + room
+    nearest = min((abs(b.at) for b in breaks), default=0.0)
+    reach = 5.0 if nearest < 4 else 1.3 * nearest
+    return -reach, reach
 
 
 def _finite(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def _diverges(far: float, near: float) -> bool:
-    return math.isinf(near) or abs(near) > abs(far) + 4
 
 
 def _broken(values: Floats, x: Floats, places: Floats) -> Floats:
@@ -100,7 +137,12 @@ def _broken(values: Floats, x: Floats, places: Floats) -> Floats:
     return values
 
 
-def _window(function: Callable[[Floats], Floats], derivative: Callable[[Floats], Floats], interval: tuple[float, float], poles: Sequence[float]) -> tuple[float, float]:
+def _window(
+    function: Callable[[Floats], Floats],
+    derivative: Callable[[Floats], Floats],
+    interval: tuple[float, float],
+    poles: Sequence[float],
+) -> tuple[float, float]:
     """Lowest and highest y to show: all of both curves if they are tame, otherwise what lies nearer to the origin."""
     low, high = _visible(function, interval, poles)
     d_low, d_high = _visible(derivative, interval, poles)
@@ -113,7 +155,9 @@ def _window(function: Callable[[Floats], Floats], derivative: Callable[[Floats],
     return low - margin, high + margin
 
 
-def _visible(function: Callable[[Floats], Floats], interval: tuple[float, float], poles: Sequence[float]) -> tuple[float, float]:
+def _visible(
+    function: Callable[[Floats], Floats], interval: tuple[float, float], poles: Sequence[float]
+) -> tuple[float, float]:
     low, high = interval
     for _ in range(20):
         # An odd number of points would put one on a pole at the middle.
@@ -141,18 +185,40 @@ def draw(axes: Axes, curves: Curves, title: str = "", legend: bool = True, width
     axes.axvline(0, color=_FAINT, linewidth=0.8 * width, zorder=1)
     for pole in curves.poles:
         axes.axvline(pole, color=_INK, linewidth=0.8 * width, linestyle=(0, (1, 2.5)), zorder=1.5)
-    axes.plot(curves.x, np.clip(curves.derivative, *clip), color=DERIVATIVE_COLOUR, linewidth=1.5 * width, linestyle=(0, (4.5, 1.8)), label="f ′(x)", zorder=3)
-    axes.plot(curves.x, np.clip(curves.function, *clip), color=FUNCTION_COLOUR, linewidth=2.2 * width, solid_capstyle="round", label="f (x)", zorder=4)
+    axes.plot(
+        curves.x,
+        np.clip(curves.derivative, *clip),
+        color=DERIVATIVE_COLOUR,
+        linewidth=1.5 * width,
+        linestyle=(0, (4.5, 1.8)),
+        label="f ′(x)",
+        zorder=3,
+    )
+    axes.plot(
+        curves.x,
+        np.clip(curves.function, *clip),
+        color=FUNCTION_COLOUR,
+        linewidth=2.2 * width,
+        solid_capstyle="round",
+        label="f (x)",
+        zorder=4,
+    )
     for x, left, at, right in curves.jumps:
         for side in (left, right):
             filled = math.isclose(side, at, rel_tol=1e-3, abs_tol=1e-4)
-            axes.plot([x], [side], "o", markersize=4.2 * width, color=FUNCTION_COLOUR, markerfacecolor=FUNCTION_COLOUR if filled else "white", zorder=5)
+            axes.plot(
+                [x],
+                [side],
+                "o",
+                markersize=4.2 * width,
+                color=FUNCTION_COLOUR,
+                markerfacecolor=FUNCTION_COLOUR if filled else "white",
+                zorder=5,
+            )
     axes.set_xlim(curves.x[0], curves.x[-1])
     axes.set_ylim(bottom, top)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_FAINT)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_FAINT)
     axes.tick_params(colors=_INK, labelsize=9 * width, length=3, color=_FAINT)
     axes.grid(True, color="#ECECEC", linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
@@ -177,16 +243,17 @@ def _wrapped(title: str, width: int = 62, lines: int = 3) -> list[str]:
 
 
 def save(picture: Figure, path: str | os.PathLike[str]) -> Path:
-    """Writes the figure to ``path`` atomically, in the format that its ending names (png, svg, pdf). Raises PlotError."""
+    """Writes the figure to ``path`` atomically, in the format that its ending names (png, svg, pdf). Raises
+    PlotError.
+    """
     path = Path(path)
     kind = path.suffix.lstrip(".").lower()
-    supported = picture.canvas.get_supported_filetypes() if hasattr(picture.canvas, "get_supported_filetypes") else {}
-    if kind not in supported:
-        raise PlotError(f"cannot tell the picture's format from {path.name!r}; give the file an ending such as .png, .svg or .pdf")
+    if kind not in picture.canvas.get_supported_filetypes():
+        raise PlotError(
+            f"cannot tell the picture's format from {path.name!r}; give the file an ending such as .png, .svg or .pdf"
+        )
     buffer = io.BytesIO()
     picture.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    from actc.files import write_atomically
-
     return write_atomically(path, buffer.getvalue())
 
 
@@ -221,7 +288,8 @@ def terminal(curves: Curves, columns: int = 72, rows: int = 16) -> list[list[tup
         return (x[:-1] + t * np.diff(x)).ravel(), (y[:-1] + t * np.diff(y)).ravel()
 
     put("axis", np.linspace(left, right, columns), np.zeros(columns))
-    put("axis", np.zeros(2 * rows), np.linspace(bottom, top, 2 * rows)) if left < 0 < right else None
+    if left < 0 < right:
+        put("axis", np.zeros(2 * rows), np.linspace(bottom, top, 2 * rows))
     put("derivative", *line(curves.derivative))
     put("function", *line(curves.function))
     picture: list[list[tuple[str, str]]] = []

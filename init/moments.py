@@ -1,10 +1,12 @@
-"""Gaussian moments of activation functions: E f(X), E f(X)² and Var f(X) for X ~ N(mean, var) (dissertation §5.4, eq. 5.9 and 5.10).
+"""Gaussian moments of activation functions: E f(X), E f(X)² and Var f(X) for X ~ N(mean, var) (dissertation
+§5.4, eq. 5.9 and 5.10).
 
 Integrals that do not exist, or exceed float64, are an answer with a reason: never a number that looks like one.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,9 +38,10 @@ _PROBES = np.sinh(np.linspace(-4.382, 4.382, 32))
 class Moments:
     """Moments of f(X): floats, or arrays of the shape that mean and var have together.
 
-    ``mean`` = E f, ``second`` = E f², ``var`` = Var f. ``mean_error``, ``second_error`` and ``var_error`` bound what quadrature and float64 can be off by, and ``error`` is
-    the largest of the first two. ``exists``: all three are finite numbers; where they are not, the moments at fault are inf (diverges to it, or exceeds
-    float64) or NaN, and ``reason`` says why (None where all is well).
+    ``mean`` = E f, ``second`` = E f², ``var`` = Var f. ``mean_error``, ``second_error`` and ``var_error``
+    bound what quadrature and float64 can be off by, and ``error`` is the largest of the first two.
+    ``exists``: all three are finite numbers; where they are not, the moments at fault are inf (diverges to
+    it, or exceeds float64) or NaN, and ``reason`` says why (None where all is well).
     """
 
     mean: Any
@@ -58,7 +61,9 @@ class Moments:
 
     @property
     def gain(self) -> Any:
-        """1/sqrt(E f²): weights with variance gain²/fan_in keep a signal's second moment at 1 behind this activation; inf for f = 0."""
+        """1/sqrt(E f²): weights with variance gain²/fan_in keep a signal's second moment at 1 behind this
+        activation; inf for f = 0.
+        """
         with np.errstate(divide="ignore"):
             result = 1.0 / np.sqrt(self.second)
         return float(result) if np.ndim(result) == 0 else result
@@ -67,10 +72,12 @@ class Moments:
 def gaussian_moments(expression: str | Expr, mean: Any = 0.0, var: Any = 1.0, **parameters: float) -> Moments:
     """Moments of a function of x at X ~ N(mean, var).
 
-    ``mean`` and ``var`` are numbers or arrays, broadcast against each other; many pairs in one call are much cheaper than many calls. Parameters of the
-    expression are given by name, as numbers. Adaptive Gauss-Kronrod quadrature with breakpoints at the kinks, jumps and poles of the operator table
-    (:mod:`actc.breakpoints`); ``var`` 0 gives the function's value. Raises ParseError, ExpressionError for a function of more than x or an unknown or missing
-    parameter, ValueError for a negative or non-finite ``var`` or a non-finite ``mean``.
+    ``mean`` and ``var`` are numbers or arrays, broadcast against each other; many pairs in one call are much
+    cheaper than many calls. Parameters of the expression are given by name, as numbers. Adaptive
+    Gauss-Kronrod quadrature with breakpoints at the kinks, jumps and poles of the operator table
+    (:mod:`actc.breakpoints`); ``var`` 0 gives the function's value. Raises ParseError, ExpressionError for a
+    function of more than x or an unknown or missing parameter, ValueError for a negative or non-finite
+    ``var`` or a non-finite ``mean``.
 
     >>> found = gaussian_moments("relu(x)")
     >>> round(found.mean, 12), round(found.second, 12), found.error < 1e-13
@@ -91,7 +98,7 @@ def gaussian_moments(expression: str | Expr, mean: Any = 0.0, var: Any = 1.0, **
         columns.append(_slab(e, flat_means[start : start + _SLAB], stds[start : start + _SLAB]))
     joined = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
     if shape == ():
-        return Moments(*(float(c[0]) for c in joined[:6]), bool(joined[6][0]), joined[7][0])
+        return Moments(*(c[0].item() if isinstance(c[0], np.generic) else c[0] for c in joined))
     return Moments(*(c.reshape(shape) for c in joined))
 
 
@@ -108,7 +115,9 @@ def _closed(e: Expr, parameters: dict[str, float]) -> Expr:
     from actc.errors import ExpressionError
 
     if unknown := sorted(parameters.keys() - set(e.parameters)):
-        raise ExpressionError(f"{', '.join(unknown)} is no parameter of {e}; its parameters: {', '.join(e.parameters) or 'none'}")
+        raise ExpressionError(
+            f"{', '.join(unknown)} is no parameter of {e}; its parameters: {', '.join(e.parameters) or 'none'}"
+        )
     return one_variable(e.substitute({name: float(value) for name, value in parameters.items()}))
 
 
@@ -129,7 +138,16 @@ def _slab(e: Expr, means: Floats, stds: Floats) -> tuple[Any, ...]:
         else:
             _integrated(e, means[open_], stds[open_], open_, out, reasons)
     exists = np.isfinite(out["mean"]) & np.isfinite(out["second"]) & np.isfinite(out["var"])
-    return out["mean"], out["var"], out["second"], out["mean_error"], out["var_error"], out["second_error"], exists, reasons
+    return (
+        out["mean"],
+        out["var"],
+        out["second"],
+        out["mean_error"],
+        out["var_error"],
+        out["second_error"],
+        exists,
+        reasons,
+    )
 
 
 def _point_values(e: Expr, means: Floats, fixed: Any, out: dict[str, Floats], reasons: Any) -> None:
@@ -139,7 +157,10 @@ def _point_values(e: Expr, means: Floats, fixed: Any, out: dict[str, Floats], re
         error = 8 * _UNIT * (np.abs(values) + np.nan_to_num(np.abs(x * slopes)))
         out["mean"][fixed], out["second"][fixed] = values, values**2
         out["mean_error"][fixed], out["second_error"][fixed] = error, 2 * np.abs(values) * error + 4 * _UNIT * values**2
-        reasons[fixed] = [None if math.isfinite(v * v) else f"the function is not a finite number at x = {p:g}, or its square is not" for p, v in zip(x, values, strict=True)]
+        reasons[fixed] = [
+            None if math.isfinite(v * v) else f"the function is not a finite number at x = {p:g}, or its square is not"
+            for p, v in zip(x, values, strict=True)
+        ]
 
 
 def _integrated(e: Expr, means: Floats, stds: Floats, where: Any, out: dict[str, Floats], reasons: Any) -> None:
@@ -154,12 +175,17 @@ def _integrated(e: Expr, means: Floats, stds: Floats, where: Any, out: dict[str,
     blame = _overflows(e, function, means, stds, places, result)
     for i in range(means.size):
         verdict = _divergence(e, float(stds[i]))
-        if verdict is None and blame[i] is not None:
-            verdict = (blame[i][0], math.inf, blame[i][1])
+        too_large = blame[i]
+        if verdict is None and too_large is not None:
+            verdict = (too_large[0], math.inf, too_large[1])
         if verdict is None and not math.isfinite(result.second[i]):
             verdict = (float(mean[i]), math.inf, "the second moment exceeds the range of float64")
         if verdict is None and math.isfinite(result.bad_low[i]):
-            verdict = (math.nan, math.nan, f"the function has no finite value between x = {result.bad_low[i]:g} and {result.bad_high[i]:g}")
+            verdict = (
+                math.nan,
+                math.nan,
+                f"the function has no finite value between x = {result.bad_low[i]:g} and {result.bad_high[i]:g}",
+            )
         if verdict is not None:
             diverges = not math.isfinite(verdict[0])
             mean[i], second[i], reasons[where[i]] = (verdict[0] if diverges else mean[i]), verdict[1], verdict[2]
@@ -167,7 +193,14 @@ def _integrated(e: Expr, means: Floats, stds: Floats, where: Any, out: dict[str,
             second_error[i] = var_error[i] = math.nan
             if diverges:
                 mean_error[i] = math.nan
-    for name, values in (("mean", mean), ("var", var), ("second", second), ("mean_error", mean_error), ("var_error", var_error), ("second_error", second_error)):
+    for name, values in (
+        ("mean", mean),
+        ("var", var),
+        ("second", second),
+        ("mean_error", mean_error),
+        ("var_error", var_error),
+        ("second_error", second_error),
+    ):
         out[name][where] = values
 
 
@@ -188,7 +221,7 @@ def _undefined(e: Expr) -> str | None:
     gaps = []
     if pieces[0][0] > -math.inf:
         gaps.append(f"x < {pieces[0][0]:g}")
-    gaps += [f"{a[1]:g} < x < {b[0]:g}" for a, b in zip(pieces, pieces[1:], strict=False)]
+    gaps += [f"{a[1]:g} < x < {b[0]:g}" for a, b in itertools.pairwise(pieces)]
     if pieces[-1][1] < math.inf:
         gaps.append(f"x > {pieces[-1][1]:g}")
     return f"the function is undefined for {' and '.join(gaps)}"
@@ -213,7 +246,11 @@ def _divergence(e: Expr, std: float) -> tuple[float, float, str] | None:
     mean = 0.0 if not means else signs.pop() if len(signs) == 1 else math.nan
     guilty = [f"{how} {place}" for _, place, how in (means or found)]
     where = " and ".join(guilty if len(guilty) <= 2 else [guilty[len(guilty) // 2], f"{len(guilty) - 1} more places"])
-    return mean, math.inf, f"{'the mean and the second moment diverge' if means else 'the second moment diverges'} {where}"
+    return (
+        mean,
+        math.inf,
+        f"{'the mean and the second moment diverge' if means else 'the second moment diverges'} {where}",
+    )
 
 
 def _signed(left: float, right: float) -> float:
@@ -223,7 +260,9 @@ def _signed(left: float, right: float) -> float:
 
 
 def _repaired(e: Expr) -> Callable[[Floats], Floats]:
-    """The function with what float64 loses on the way put right by mpmath, and values beyond float64 as its largest number."""
+    """The function with what float64 loses on the way put right by mpmath, and values beyond float64 as its
+    largest number.
+    """
     plain = evaluator(e)
 
     def function(x: Floats) -> Floats:
@@ -239,8 +278,12 @@ def _repaired(e: Expr) -> Callable[[Floats], Floats]:
     return function
 
 
-def _overflows(e: Expr, function: Callable[[Floats], Floats], means: Floats, stds: Floats, places: Floats, result: Integrals) -> list[tuple[float, str] | None]:
-    """Where values beyond float64's range matter: (0 or the mean's infinity, reason), by leaving those values out once."""
+def _overflows(
+    e: Expr, function: Callable[[Floats], Floats], means: Floats, stds: Floats, places: Floats, result: Integrals
+) -> list[tuple[float, str] | None]:
+    """Where values beyond float64's range matter: (0 or the mean's infinity, reason), by leaving those values
+    out once.
+    """
     far = np.concatenate([means - HORIZON * stds, means + HORIZON * stds])
     if not (np.abs(function(far)) >= _LARGEST).any():
         return [None] * means.size
@@ -251,7 +294,9 @@ def _overflows(e: Expr, function: Callable[[Floats], Floats], means: Floats, std
             mean_matters = not abs(result.mean[i] - without.mean[i]) <= 1e-15 * abs(result.mean[i])
             second_matters = not abs(result.second[i] - without.second[i]) <= 1e-15 * abs(result.second[i])
         if mean_matters:
-            answers.append((math.copysign(math.inf, result.mean[i]), "the mean and the second moment exceed the range of float64"))
+            answers.append(
+                (math.copysign(math.inf, result.mean[i]), "the mean and the second moment exceed the range of float64")
+            )
         elif second_matters:
             answers.append((0.0, "the second moment exceeds the range of float64"))
         else:
@@ -264,17 +309,26 @@ def _overflows(e: Expr, function: Callable[[Floats], Floats], means: Floats, std
 
 @lru_cache(maxsize=1024)
 def _excess(e: Expr) -> tuple[Floats, Floats]:
-    """At the probes: |f|, and by how much float64 misses the true value beyond the 8u·(|f| + |x f'|) that the quadrature allows for."""
+    """At the probes: |f|, and by how much float64 misses the true value beyond the 8u·(|f| + |x f'|) that the
+    quadrature allows for.
+    """
     with np.errstate(all="ignore"):
         values, slopes = evaluator(e)(_PROBES), evaluator(derivative(e))(_PROBES)
-        truth = np.array([float(e.evaluate_mp(20, x=float(p)) - (v if math.isfinite(v) else 0)) for p, v in zip(_PROBES.tolist(), values.tolist(), strict=True)])
+        truth = np.array(
+            [
+                float(e.evaluate_mp(20, x=float(p)) - (v if math.isfinite(v) else 0))
+                for p, v in zip(_PROBES.tolist(), values.tolist(), strict=True)
+            ]
+        )
         gap = np.where(np.isfinite(values), np.abs(truth), 0.0)
         allowed = 8 * _UNIT * (np.abs(values) + np.abs(_PROBES * slopes))
         return np.nan_to_num(np.abs(values), posinf=0.0), np.nan_to_num(np.maximum(gap - allowed, 0.0), posinf=0.0)
 
 
 def _evaluation_error(e: Expr, means: Floats, stds: Floats) -> tuple[Floats, Floats]:
-    """What evaluating in float64 adds to the error of E f and E f²: four times the worse end of each stretch between probes, by its probability."""
+    """What evaluating in float64 adds to the error of E f and E f²: four times the worse end of each stretch
+    between probes, by its probability.
+    """
     size, excess = _excess(e)
     if not excess.any():
         return np.zeros(means.size), np.zeros(means.size)

@@ -1,8 +1,8 @@
 """Adaptive quadrature of E f(X) and E f(X)² for X ~ N(mean, std²), many (mean, std) pairs at once.
 
-Gauss-Legendre panels between breakpoints, each with its Kronrod extension as the second rule; panels whose two rules disagree are
-halved until the sum of the disagreements is at the level of rounding. A work list holds the open panels of all pairs together,
-so that one call of the function serves them all.
+Gauss-Legendre panels between breakpoints, each with its Kronrod extension as the second rule; panels whose
+two rules disagree are halved until the sum of the disagreements is at the level of rounding. A work list
+holds the open panels of all pairs together, so that one call of the function serves them all.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-#: |z| beyond which a function that is finite in float64 adds nothing to a second moment that is: exp(-z²/4) is 1e-317 here, and the
-#: factor that would make up for it overflows when squared.
+#: |z| beyond which a function that is finite in float64 adds nothing to a second moment that is: exp(-z²/4)
+#: is 1e-317 here, and the factor that would make up for it overflows when squared.
 HORIZON = 54.0
 
-#: First panels, in standard deviations. Narrow where the mass lies for functions of polynomial growth, wide beyond, where only
-#: steep exponentials have theirs: its width is about 1 wherever it lies, so that some node sees it.
+#: First panels, in standard deviations. Narrow where the mass lies for functions of polynomial growth, wide
+#: beyond, where only steep exponentials have theirs: its width is about 1 wherever it lies, so that some node
+#: sees it.
 _EDGES = np.array([-54.0, -14, -9, -6, -4, -2, 0, 2, 4, 6, 9, 14, 54])
 
 # Kronrod's extension of the 10-point Gauss-Legendre rule (QUADPACK, qk21): positive nodes and weights, outermost first.
@@ -64,8 +65,9 @@ _DENSITY_ROOT = (2 * np.pi) ** -0.25
 class Integrals:
     """What :func:`integrate` returns; arrays of shape (n,), one entry a (mean, std) pair.
 
-    The errors bound quadrature and rounding, for a function that is itself within 8u·(|f| + |x·f'|) of the truth. ``bad_low`` and
-    ``bad_high`` enclose (in x) where it gave no finite number although the density is not negligible there, NaN where all went well.
+    The errors bound quadrature and rounding, for a function that is itself within 8u·(|f| + |x·f'|) of the
+    truth. ``bad_low`` and ``bad_high`` enclose (in x) where it gave no finite number although the density is
+    not negligible there, NaN where all went well.
     """
 
     mean: Floats
@@ -87,12 +89,14 @@ def integrate(
     max_rounds: int = 80,
     max_panels: int = 4000,
 ) -> Integrals:
-    """E f(X), E f(X)² and Var f(X) for X ~ N(means[i], stds[i]²), each with an error bound (dissertation §5.4, eq. 5.9 and 5.10).
+    """E f(X), E f(X)² and Var f(X) for X ~ N(means[i], stds[i]²), each with an error bound (dissertation
+    §5.4, eq. 5.9 and 5.10).
 
-    ``function`` maps float64 arrays of any shape to float64 arrays of that shape; ``means`` and ``stds`` have shape (n,), ``stds``
-    positive; ``breakpoints`` (in x, sorted) are where the function or one of its derivatives jumps. ``tolerance`` is relative to E|f| and
-    E f², for each panel. The work is bounded by ``max_rounds`` halvings and about ``max_panels`` panels a pair; what is left then is in the error
-    bound. A moment that overflows is inf.
+    ``function`` maps float64 arrays of any shape to float64 arrays of that shape; ``means`` and ``stds`` have
+    shape (n,), ``stds`` positive; ``breakpoints`` (in x, sorted) are where the function or one of its
+    derivatives jumps. ``tolerance`` is relative to E|f| and E f², for each panel. The work is bounded by
+    ``max_rounds`` halvings and about ``max_panels`` panels a pair; what is left then is in the error bound. A
+    moment that overflows is inf.
 
     >>> import numpy as np
     >>> result = integrate(lambda x: np.maximum(x, 0), np.zeros(1), np.ones(1), breakpoints=np.zeros(1))
@@ -123,7 +127,12 @@ def _integrate(
     for round_number in range(max_rounds + 1):
         owner = work.owner
         panel = _evaluate(function, work)
-        absolute, second, mean_gap, second_gap = panel.sums[_ABSOLUTE], panel.sums[_SECOND], panel.sums[_MEAN_GAP], panel.sums[_SECOND_GAP]
+        absolute, second, mean_gap, second_gap = (
+            panel.sums[_ABSOLUTE],
+            panel.sums[_SECOND],
+            panel.sums[_MEAN_GAP],
+            panel.sums[_SECOND_GAP],
+        )
         scale_mean = done[_ABSOLUTE] + _per_owner(owner, np.where(panel.finite, absolute, 0.0), n)
         scale_second = done[_SECOND] + _per_owner(owner, np.where(panel.finite, second, 0.0), n)
         # A gap below the panel's own rounding cannot be narrowed by halving it.
@@ -162,14 +171,14 @@ def _integrate(
 class _Work:
     """Open panels, each an interval of offsets from its anchor: a breakpoint (or the mean) known in x and in z.
 
-    Next to a breakpoint b the offset resolves x - b far below the spacing of x or z, as a logarithm or a root there needs.
+    Next to a breakpoint b the offset resolves x - b far below the spacing of x or z, as a logarithm or a root
+    there needs.
     """
 
     low: Floats
     high: Floats
     anchor_x: Floats
     anchor_z: Floats
-    mean: Floats
     std: Floats
     owner: Any
 
@@ -179,7 +188,9 @@ class _Work:
     def halved(self, which: Any) -> _Work:
         low, high, *rest = (getattr(self, field.name)[which] for field in fields(self))
         middle = low + (high - low) / 2
-        return _Work(np.concatenate([low, middle]), np.concatenate([middle, high]), *(np.concatenate([r, r]) for r in rest))
+        return _Work(
+            np.concatenate([low, middle]), np.concatenate([middle, high]), *(np.concatenate([r, r]) for r in rest)
+        )
 
 
 def _initial_panels(means: Floats, stds: Floats, breakpoints: Floats) -> _Work:
@@ -208,10 +219,12 @@ def _initial_panels(means: Floats, stds: Floats, breakpoints: Floats) -> _Work:
     at_mean = anchor == k
     anchor_x = np.where(at_mean, means[owner], np.append(breakpoints, 0.0)[anchor])
     anchor_z = np.where(at_mean, 0.0, (anchor_x - means[owner]) / stds[owner])
-    return _Work(low - anchor_z, high - anchor_z, anchor_x, anchor_z, means[owner], stds[owner], owner)
+    return _Work(low - anchor_z, high - anchor_z, anchor_x, anchor_z, stds[owner], owner)
 
 
-def _slips(function: Callable[[Floats], Floats], means: Floats, stds: Floats, breakpoints: Floats) -> tuple[Floats, Floats]:
+def _slips(
+    function: Callable[[Floats], Floats], means: Floats, stds: Floats, breakpoints: Floats
+) -> tuple[Floats, Floats]:
     """What a jump contributes in units of u, its place being rounded in x and in z."""
     if not breakpoints.size:
         return np.zeros(means.size), np.zeros(means.size)
@@ -236,7 +249,7 @@ class _Panels:
 
 
 def _evaluate(function: Callable[[Floats], Floats], work: _Work) -> _Panels:
-    mean, std = work.mean[:, None], work.std[:, None]
+    std = work.std[:, None]
     half = (work.high - work.low)[:, None] / 2
     offset = work.low[:, None] + half * (1 + _NODES)
     z = work.anchor_z[:, None] + offset
@@ -255,8 +268,9 @@ def _evaluate(function: Callable[[Floats], Floats], work: _Work) -> _Panels:
     # Where a sum overflows, the moment is inf and no gap needs narrowing.
     sums[_MEAN_GAP] = np.nan_to_num(np.abs(sums[_MEAN] - (first * gauss).sum(axis=1)), nan=0.0, posinf=0.0)
     sums[_SECOND_GAP] = np.nan_to_num(np.abs(sums[_SECOND] - (second * gauss).sum(axis=1)), nan=0.0, posinf=0.0)
-    # Rounding: the density's exponent moves by z²u; 8 units for the function and as many for sums. An argument off by u·(|anchor| + |std·offset|),
-    # or a function as good as its argument, moves f by |x f'|u: f's variation between neighbouring nodes times |x| and the density.
+    # Rounding: the density's exponent moves by z²u; 8 units for the function and as many for sums. An
+    # argument off by u·(|anchor| + |std·offset|), or a function as good as its argument, moves f by |x f'|u:
+    # f's variation between neighbouring nodes times |x| and the density.
     relative = 16 + z * z
     moved = 16 * np.abs(np.diff(f, axis=1)) * (np.abs(work.anchor_x)[:, None] + std * np.abs(offset[:, 1:])) / std
     density = np.maximum(root[:, 1:], root[:, :-1])
@@ -267,4 +281,4 @@ def _evaluate(function: Callable[[Floats], Floats], work: _Work) -> _Panels:
 
 
 def _per_owner(owner: Any, values: Floats, n: int) -> Floats:
-    return np.bincount(owner, weights=values, minlength=n)
+    return np.asarray(np.bincount(owner, weights=values, minlength=n), dtype=np.float64)
