@@ -19,6 +19,7 @@ import mpmath
 import numpy as np
 
 from actc.breakpoints import (
+    DENSE,
     Breakpoint,
     breakpoints,
     candidates,
@@ -44,6 +45,9 @@ NUMERIC, EXACT = "numeric", "exact"
 _SCALES = (10.0, 1e2, 1e4, 1e8, 1e16, 1e32)
 _SPREAD = (1.0, 1.3717421, 1.9134702)
 _DIGITS = 40
+
+#: Up to this many places are worth mpmath's time; more belong to a function that oscillates.
+_FEW = 32
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,11 @@ def analyse(expression: str | Expr) -> Analysis:
     >>> found.right.value, found.supremum.attained, found.monotone, found.parity
     (1.0, False, 'increasing', 'odd')
     """
-    e = one_variable(parse(expression))
+    with np.errstate(all="ignore"):
+        return _analyse(one_variable(parse(expression)))
+
+
+def _analyse(e: Expr) -> Analysis:
     slope = derivative(e)
     f = evaluator(e)
     breaks = breakpoints(e)
@@ -327,11 +335,16 @@ def _snapped(e: Expr, place: float) -> float:
     return simple if simple != place and _value(e, simple) == 0 else place
 
 
-def _changes_sign(e: Expr, place: float, step: float) -> bool:
-    """Whether the sign changes there in truth: float64 may only have seen rounding, or underflow."""
+def _changes_sign(e: Expr, place: float, step: float, thorough: bool = True) -> bool:
+    """Whether the sign changes there in truth: far out, float64 may only have seen rounding, or underflow."""
+    before, after = (float(v) for v in evaluator(e)(np.array([place - step, place + step])))
+    if abs(place) < 2 * DENSE and before * after < 0:
+        return True
+    if not thorough:
+        return False
     with mpmath.workdps(60):
-        before, after = (_value(e, mpmath.mpf(place) + side * mpmath.mpf(step)) for side in (-1, 1))
-    return bool(before * after < 0)
+        low, high = (_value(e, mpmath.mpf(place) + side * mpmath.mpf(step)) for side in (-1, 1))
+    return bool(low * high < 0)
 
 
 def _turning_points(slope: Expr, breaks: tuple[Breakpoint, ...]) -> tuple[float, ...]:
@@ -339,13 +352,14 @@ def _turning_points(slope: Expr, breaks: tuple[Breakpoint, ...]) -> tuple[float,
     if not slope.symbols:
         return ()
     places = zero_crossings(evaluator(slope))
+    few = places.size <= _FEW
     elsewhere = [b.at for b in breaks if b.kind in ("pole", "jump", "edge")]
     kinks = [b.at for b in breaks if b.kind in ("kink", "hole")]
     found: list[float] = []
-    for p in sorted({_snapped(slope, float(p)) for p in places} | set(kinks)):
+    for p in sorted({_snapped(slope, float(p)) if few else float(p) for p in places} | set(kinks)):
         scale = max(1.0, abs(p))
         near = any(q != p and abs(p - q) <= 1e-6 * scale for q in (*elsewhere, *kinks, *found))
-        if not near and p not in elsewhere and _changes_sign(slope, p, 1e-6 * scale):
+        if not near and p not in elsewhere and _changes_sign(slope, p, 1e-6 * scale, few):
             found.append(p)
     return tuple(found)
 
@@ -356,7 +370,9 @@ def _zeros(
     if not e.symbols:
         return ((-math.inf, math.inf),) if e.value == 0 else ()
     flat = [(i.low, i.high) for i in intervals if i.direction == "constant" and _value(e, _between(i.low, i.high)) == 0]
-    places = {_snapped(e, float(p)) for p in zero_crossings(evaluator(e))} | set(turning) | {b.at for b in breaks}
+    crossings = zero_crossings(evaluator(e)).tolist()
+    few = len(crossings) <= _FEW
+    places = {_snapped(e, p) if few else p for p in crossings} | set(turning[:_FEW]) | {b.at for b in breaks[:_FEW]}
     points: list[tuple[float, float]] = []
     poles = [b.at for b in breaks if b.kind == "pole"]
     for p in sorted(places):
@@ -364,7 +380,7 @@ def _zeros(
         if any(low <= p <= high for low, high in flat) or any(abs(p - q) <= close for q in poles):
             continue
         jump = any(b.at == p and b.kind in ("jump", "edge") for b in breaks)
-        if _value(e, p) == 0 or (not jump and _changes_sign(e, p, close)):
+        if (not jump and _changes_sign(e, p, close, few)) or (few and _value(e, p) == 0):
             points.append((p, p))
     return tuple(sorted(flat + points))
 
@@ -377,7 +393,8 @@ def _intervals(
 ) -> tuple[Interval, ...]:
     flat_ends = zero_crossings(evaluator(slope)).tolist() if slope.symbols else []
     closed_off = {b.at for b in breaks if b.kind not in ("kink", "hole")}
-    cuts = sorted({*turning, *(b.at for b in breaks), *(_snapped(slope, p) for p in flat_ends)})
+    few = len(flat_ends) <= _FEW
+    cuts = sorted({*turning, *(b.at for b in breaks), *(_snapped(slope, p) if few else p for p in flat_ends)})
     pieces: list[Interval] = []
     for low, high in domain:
         ends = [low, *(c for c in cuts if low < c < high), high]
@@ -395,10 +412,12 @@ def _direction(slope: Expr, low: float, high: float) -> str:
     """
     a = low if math.isfinite(low) else min(-40.0, high - 40.0)
     b = high if math.isfinite(high) else max(40.0, low + 40.0)
-    if math.isinf(low) or math.isinf(high):
-        signs = np.sign(evaluator(slope)(a + (b - a) * np.linspace(0.01, 0.99, 197)))
-        if min((signs > 0).sum(), (signs < 0).sum()) > 20:
-            return "oscillating"
+    signs = np.sign(evaluator(slope)(a + (b - a) * np.linspace(0.01, 0.99, 197)))
+    ups, downs = int((signs > 0).sum()), int((signs < 0).sum())
+    if (math.isinf(low) or math.isinf(high)) and min(ups, downs) > 20:
+        return "oscillating"
+    if max(ups, downs) > 150 and a > -2 * DENSE and b < 2 * DENSE:
+        return "increasing" if ups > downs else "decreasing"
     for share in (0.3711, 0.6173, 0.1329):
         sign = _value(slope, a + (b - a) * share)
         if sign != 0 and not mpmath.isnan(sign):
@@ -548,7 +567,8 @@ def _smoothness(e: Expr, breaks: tuple[Breakpoint, ...]) -> float:
         return -1
     if any(b.kind == "kink" for b in breaks):
         return 0
-    places = [float(p) for p in candidates(e) if abs(p) <= 64.0][:24]
+    ends = {b.at for b in breaks if b.kind == "edge"}
+    places = [float(p) for p in candidates(e) if abs(p) <= 64.0 and p not in ends][:24]
     if not places:
         return math.inf
     for order in (2, 3):

@@ -355,15 +355,26 @@ def breakpoints(expression: Expr) -> tuple[Breakpoint, ...]:
         return ()
     slope = derivative(expression)
     f, d = evaluator(expression), evaluator(slope)
-    judged = (_judge(f, d, float(p)) for p in places)
-    return tuple(b for b in judged if b is not None and not (b.kind == "edge" and _overflows(expression, b)))
+    found: list[Breakpoint] = []
+    rechecks = 12
+    for place in places:
+        judged = _judge(f, d, float(place))
+        # Far out, float64's own overflow and underflow look like poles, jumps and ends of the domain.
+        if judged is not None and abs(judged.at) > DENSE and rechecks:
+            rechecks -= 1
+            judged = _judge(_oracle(expression), _oracle(slope), float(place))
+        if judged is not None:
+            found.append(judged)
+    return tuple(found)
 
 
-def _overflows(expression: Expr, edge: Breakpoint) -> bool:
-    """Whether the function is NaN beyond an edge only because float64 overflows on the way."""
-    beyond = edge.at + (-1e-3 if math.isnan(edge.left) else 1e-3) * max(1.0, abs(edge.at))
-    value = expression.evaluate_mp(20, x=beyond)
-    return bool(value == value)
+def _oracle(expression: Expr) -> Callable[[Floats], Floats]:
+    """As :func:`evaluator`, by mpmath: slow, and without overflow on the way."""
+
+    def evaluate(x: Floats) -> Floats:
+        return np.array([float(expression.evaluate_mp(20, x=v)) for v in x.tolist()])
+
+    return evaluate if expression.symbols else evaluator(expression)
 
 
 def _judge(f: Callable[[Floats], Floats], d: Callable[[Floats], Floats], at: float) -> Breakpoint | None:

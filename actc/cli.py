@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line (``sys.argv`` without the program's name if None); returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parser = _parser()
+        parser = _parser(next((w for w in words if not w.startswith("-")), None))
         chosen = parser.parse_args(_with_leading_minus(words))
         if not hasattr(chosen, "handler"):
             parser.print_help()
@@ -76,19 +76,11 @@ def _silence(stream: Any) -> None:
 
 def _with_leading_minus(words: list[str]) -> list[str]:
     """Lets an expression begin with a minus: a blank before it tells argparse that it is no option."""
-    protected: list[str] = []
-    for word in words:
-        expression = (
-            len(word) > 1
-            and word[0] == "-"
-            and word[1] != "-"
-            and not (word[1] in "ho" and not any(c in word for c in "(*+/ "))
-        )
-        protected.append(f" {word}" if expression else word)
-    return protected
+    return [f" {w}" if w[:1] == "-" and w[1:2] not in ("", "-") and w not in ("-h", "-o") else w for w in words]
 
 
-def _parser() -> _Parser:
+def _parser(command: str | None) -> _Parser:
+    """The parser; the options of ``command`` in full, those of commands that need a room of their own only then."""
     from actc import __version__
 
     parser = _Parser(prog="actc", description="A compiler for neural-network activation functions.")
@@ -96,7 +88,10 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_show(commands)
     _add_compile(commands)
-    _add_search(commands)
+    text = "search for a better activation function"
+    search = commands.add_parser("search", help=text, description=text[0].upper() + text[1:] + ".")
+    if command == "search":
+        _add_search_arguments(search)
     return parser
 
 
@@ -148,32 +143,14 @@ def _add_expression(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("expression", metavar="EXPR", help="such as 'x*erfc(softplus(x))', or a name of actc.library")
 
 
-def _add_search(commands: Any) -> None:
-    text = "search for a better activation function"
-    search = commands.add_parser("search", help=text, description=text[0].upper() + text[1:] + ".")
-    # Building its options takes the room's own module; other commands don't pay for it.
-    if not any(word == "search" for word in sys.argv[1:2]) and "actc.search.commands" not in sys.modules:
-        search.set_defaults(handler=_late_search)
-        search.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-        return
-    _search_arguments(search)
-
-
-def _search_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
     try:
-        module = importlib.import_module("actc.search.commands")
+        commands = importlib.import_module("actc.search.commands")
     except ModuleNotFoundError as error:
         if error.name != "actc.search.commands":
             raise
-        raise UsageError("`actc search` is not part of this installation; install the whole of actc") from error
-    module.add_arguments(parser)
-
-
-def _late_search(chosen: argparse.Namespace) -> int:
-    parser = _Parser(prog="actc search")
-    _search_arguments(parser)
-    inner = parser.parse_args(chosen.rest)
-    return inner.handler(inner) or 0
+        raise UsageError("`actc search` is not part of this version of actc") from error
+    commands.add_arguments(parser)
 
 
 def show_command(chosen: argparse.Namespace) -> int:
@@ -181,6 +158,8 @@ def show_command(chosen: argparse.Namespace) -> int:
     from actc.presentation import describe, picture, render
 
     subject = _subject(chosen.expression, chosen.set)
+    interval = tuple(chosen.interval) if chosen.interval else None
+    path = picture(subject, chosen.plot, interval) if chosen.plot else None
     if chosen.latex:
         _show_latex(subject)
     else:
@@ -188,9 +167,8 @@ def show_command(chosen: argparse.Namespace) -> int:
         if chosen.json:
             print(json.dumps(description, indent=2, ensure_ascii=False))
         else:
-            render(subject, description, tuple(chosen.interval) if chosen.interval else None)
-    if chosen.plot:
-        path = picture(subject, chosen.plot, tuple(chosen.interval) if chosen.interval else None)
+            render(subject, description, interval)
+    if path:
         print(f"wrote {path}", file=sys.stderr)
     return 0
 
@@ -258,13 +236,11 @@ def _latex(subject: Any, chosen: argparse.Namespace) -> str:
 
 def _source(subject: Any, form: str, chosen: argparse.Namespace) -> str:
     try:
-        kernels = importlib.import_module("actc.kernels")
+        from actc.kernels import compile
     except ImportError as error:
-        raise UsageError(
-            f"--emit {form} needs PyTorch, which could not be loaded ({error}); pip install torch"
-        ) from error
+        raise UsageError(f"--emit {form} needs PyTorch, which could not be loaded: {error}") from error
     try:
-        return str(kernels.compile(subject.expression, safe=chosen.safe, clamp=chosen.clamp).source(form))
+        return str(compile(subject.expression, safe=chosen.safe, clamp=chosen.clamp).source(form))
     except ValueError as error:
         if isinstance(error, ActcError):
             raise

@@ -67,7 +67,7 @@ def sample(
     The functions take float64 arrays of shape (n,) and return such arrays.
     """
     low, high = interval
-    inside = [b for b in breaks if low < b.at < high]
+    inside = [b for b in breaks if low <= b.at <= high]
     places = np.array([b.at for b in inside])
     # Towards a breakpoint the distance shrinks geometrically: a pole's branches reach the edge of the picture.
     near = (high - low) / points * np.geomspace(1e-6, 1.0, 24)
@@ -191,7 +191,7 @@ def draw(axes: Axes, curves: Curves, title: str = "", legend: bool = True, width
         color=DERIVATIVE_COLOUR,
         linewidth=1.5 * width,
         linestyle=(0, (4.5, 1.8)),
-        label="f ′(x)",
+        label="$f^{\\prime}(x)$",
         zorder=3,
     )
     axes.plot(
@@ -200,7 +200,7 @@ def draw(axes: Axes, curves: Curves, title: str = "", legend: bool = True, width
         color=FUNCTION_COLOUR,
         linewidth=2.2 * width,
         solid_capstyle="round",
-        label="f (x)",
+        label="$f(x)$",
         zorder=4,
     )
     for x, left, at, right in curves.jumps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from actc.analysis import Analysis, Bound, Tail, analyse, cost, jsonable
 from actc.catalogue import KnownActivation, library
 from actc.derivatives import derivative
 from actc.errors import ExpressionError
-from actc.expr import Expr
+from actc.expr import VARIABLES, Expr
 from actc.parsing import parse
 
 #: Where two functions are compared to tell whether they are the same; no multiples of one another, both
@@ -58,7 +59,8 @@ class Subject:
         """From a text or a name of the library, and values for parameters (and y, z). Raises ParseError,
         ExpressionError.
         """
-        entry = library[text] if text.isidentifier() and text in library else None
+        # A name on its own is one of the library; as an expression it would be a lone parameter.
+        entry = library[text] if text.isidentifier() and text not in (*VARIABLES, "pi") else None
         expression = entry.expr if entry else parse(text)
         free = (*expression.variables, *expression.parameters)
         unknown = sorted(set(values) - set(free))
@@ -161,21 +163,24 @@ def _fingerprint(e: Expr) -> Any:
 
 def render(subject: Subject, description: Mapping[str, Any], interval: tuple[float, float] | None = None) -> None:
     """Prints the portrait; on a terminal with a picture in braille."""
+    rows = _rows(subject, description)
+    if not sys.stdout.isatty():
+        # A pipe has no width: nothing is wrapped, coloured or padded there.
+        width = max(len(label) for label, _ in rows)
+        print("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=False)
-    # A pipe has no width: nothing is wrapped or cut there.
-    if not console.is_terminal:
-        console = Console(highlight=False, width=10_000)
+    console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
+    table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, value in _rows(subject, description):
+    for label, value in rows:
         table.add_row(label, Text(value))
     console.print(table)
-    if console.is_terminal and "analysis" in description:
+    if "analysis" in description:
         _draw(console, subject, interval)
 
 
@@ -225,12 +230,13 @@ def _rows(subject: Subject, description: Mapping[str, Any]) -> list[tuple[str, s
                 f"a function of more than x; --set {others.partition(',')[0]}=1 fixes {others} and shows the rest",
             )
         )
-    forward, both = description["cost"]["forward"], description["cost"]["with_derivatives"]
-    rows.append(("cost", f"{_operations(forward)} an element; with derivatives {_operations(both)}"))
+    rows.append(("cost", _cost(description["cost"])))
     names = [f"{k['name']}{'' if k['evidence'] == 'exact' else ' (same values)'}" for k in description["known_as"]]
     rows.append(("known as", ", ".join(names) or "no name in actc.library"))
     if "backend" in description:
         rows.append(("backend", f"{description['backend']['name']}: {description['backend']['reason']}"))
+    if "analysis" in description:
+        rows.append(("evidence", "numeric, by float64 and mpmath; proved where it says exact"))
     return rows
 
 
@@ -343,9 +349,10 @@ def _plain(value: Any) -> str:
     return "undefined" if value is None else number(float(value))
 
 
-def _operations(c: Mapping[str, int]) -> str:
-    count = c["instructions"]
-    return f"{count} operation{'' if count == 1 else 's'} ({c['special']} special functions, roots or divisions)"
+def _cost(c: Mapping[str, Mapping[str, int]]) -> str:
+    forward, both = c["forward"], c["with_derivatives"]
+    counts = f"{forward['instructions']} operations an element, {both['instructions']} with derivatives"
+    return f"{counts}; of them {forward['special']} and {both['special']} divisions, roots or special functions"
 
 
 def number(value: float) -> str:
