@@ -369,8 +369,12 @@ def _zeros(
 ) -> tuple[tuple[float, float], ...]:
     if not e.symbols:
         return ((-math.inf, math.inf),) if e.value == 0 else ()
-    flat = [(i.low, i.high) for i in intervals if i.direction == "constant" and _value(e, _between(i.low, i.high)) == 0]
-    crossings = zero_crossings(evaluator(e)).tolist()
+    f = evaluator(e)
+    stretches = [(i.low, i.high) for i in intervals if i.direction == "constant"]
+    flat = [(low, high) for low, high in stretches if float(f(np.array([_between(low, high)]))[0]) == 0]
+    if len(flat) <= _FEW:
+        flat = [(low, high) for low, high in flat if _value(e, _between(low, high)) == 0]
+    crossings = zero_crossings(f).tolist()
     few = len(crossings) <= _FEW
     places = {_snapped(e, p) if few else p for p in crossings} | set(turning[:_FEW]) | {b.at for b in breaks[:_FEW]}
     points: list[tuple[float, float]] = []
@@ -399,14 +403,14 @@ def _intervals(
     for low, high in domain:
         ends = [low, *(c for c in cuts if low < c < high), high]
         for a, b in itertools.pairwise(ends):
-            direction = _direction(slope, a, b)
+            direction = _direction(slope, a, b, len(cuts) <= _FEW)
             if pieces and pieces[-1].high == a and pieces[-1].direction == direction and a not in closed_off:
                 a = pieces.pop().low
             pieces.append(Interval(a, b, direction))
     return tuple(pieces)
 
 
-def _direction(slope: Expr, low: float, high: float) -> str:
+def _direction(slope: Expr, low: float, high: float, thorough: bool) -> str:
     """Of a stretch without turning points inside: by the derivative's sign somewhere in it, which mpmath
     knows without underflow.
     """
@@ -418,11 +422,13 @@ def _direction(slope: Expr, low: float, high: float) -> str:
         return "oscillating"
     if max(ups, downs) > 150 and a > -2 * DENSE and b < 2 * DENSE:
         return "increasing" if ups > downs else "decreasing"
-    for share in (0.3711, 0.6173, 0.1329):
+    for share in (0.3711, 0.6173, 0.1329) if thorough else ():
         sign = _value(slope, a + (b - a) * share)
         if sign != 0 and not mpmath.isnan(sign):
             return "increasing" if sign > 0 else "decreasing"
-    return "constant"
+    if thorough or ups == downs:
+        return "constant"
+    return "increasing" if ups > downs else "decreasing"
 
 
 def _monotone(intervals: tuple[Interval, ...], breaks: tuple[Breakpoint, ...]) -> str:

@@ -100,32 +100,25 @@ def evaluator(expression: Expr) -> Callable[[Floats], Floats]:
     return evaluate
 
 
-@lru_cache(maxsize=64)
-def default_grid(low: float = -1e6, high: float = 1e6) -> Floats:
-    """Points that see all scales: dense on [-16, 16], logarithmic towards 0 and towards ``low`` and ``high``."""
+@lru_cache(maxsize=1)
+def default_grid() -> Floats:
+    """Points on [-1e6, 1e6] that see all scales: dense on [-16, 16], logarithmic towards 0 and outwards."""
     dense = np.arange(-128 * DENSE, 128 * DENSE + 1) / 128
-    tiny = np.geomspace(1e-12, 1e-2, 40)
-    parts = [dense, tiny, -tiny]
-    if high > DENSE:
-        parts.append(np.geomspace(DENSE, high, 600))
-    if low < -DENSE:
-        parts.append(-np.geomspace(DENSE, -low, 600))
-    grid = np.unique(np.concatenate(parts))
-    return grid[(grid >= low) & (grid <= high)]
+    outwards = np.concatenate([np.geomspace(1e-12, 1e-2, 40), np.geomspace(DENSE, 1e6, 600)])
+    return np.unique(np.concatenate([dense, outwards, -outwards]))
 
 
 # --- candidates --------------------------------------------------------------------------------------------------
 
 
-def candidates(expression: Expr, grid: Floats | None = None) -> Floats:
-    """A sorted superset, in the range of ``grid``, of the places where the function of x is not analytic.
+def candidates(expression: Expr) -> Floats:
+    """A sorted superset, on [-1e6, 1e6], of the places where the function of x is not analytic.
 
     Raises ExpressionError unless x is the only free name.
     """
     program = Program.of([one_variable(expression)])
-    grid = default_grid() if grid is None else grid
-    places = _crossings(lambda x: _tests(program, x), grid)
-    jumps = _leaps(lambda x: _leapers(program, x), grid)
+    places = _located(lambda x: _tests(program, x))
+    jumps = _leaps(lambda x: _leapers(program, x), default_grid())
     found = np.unique(np.concatenate([places, jumps]))
     return _merged(np.array([float(nice(p)) for p in found]))
 
@@ -185,6 +178,18 @@ def _selects(row: Operator) -> bool:
 
 def _category(values: Floats) -> Any:
     return np.where(np.isnan(values), 2.0, np.sign(values))
+
+
+def _located(tests: Callable[[Floats], list[Floats]]) -> Floats:
+    """Crossings on the default grid, and then on a finer one around each: what is narrow hides between its points, as the
+    two kinks of relu(1e-6 - abs(x - 0.3)) do, but rarely alone.
+    """
+    first = _crossings(tests, default_grid())
+    if not 0 < first.size <= 48:
+        return first
+    steps = np.geomspace(1e-11, 1e-2, 40)
+    around = first[:, None] + np.concatenate([-steps, steps]) * np.maximum(1.0, np.abs(first))[:, None]
+    return np.concatenate([first, _crossings(tests, np.unique(around))])
 
 
 def _crossings(tests: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
@@ -316,8 +321,8 @@ def _merged(places: Floats) -> Floats:
     return places[apart]
 
 
-def steep_places(expression: Expr, grid: Floats | None = None) -> Floats:
-    """Where an operator's argument passes quickly through [-6, 6]: a narrow bump or step may hide there from
+def steep_places(expression: Expr) -> Floats:
+    """Where an operator's argument passes quickly through [-36, 36]: a narrow bump or step may hide there from
     a quadrature's first nodes.
     """
     program = Program.of([one_variable(expression)])
@@ -330,10 +335,10 @@ def steep_places(expression: Expr, grid: Floats | None = None) -> Floats:
         return [
             np.asarray(np.broadcast_to(values[a] - level, x.shape), dtype=np.float64)
             for a in sorted(inner)
-            for level in (-6.0, 0.0, 6.0)
+            for level in (-36.0, -6.0, 0.0, 6.0, 36.0)
         ]
 
-    places = np.unique(_crossings(tests, default_grid() if grid is None else grid))
+    places = _merged(_located(tests))
     if places.size < 2:
         return np.empty(0)
     gap = np.diff(places)

@@ -228,10 +228,12 @@ def _slips(
     """What a jump contributes in units of u, its place being rounded in x and in z."""
     if not breakpoints.size:
         return np.zeros(means.size), np.zeros(means.size)
-    left, right = function(np.nextafter(breakpoints, -np.inf)), function(np.nextafter(breakpoints, np.inf))
+    # A few spacings away on both sides: rounding inside the function may move its jump by some.
+    aside = 16 * np.spacing(np.abs(breakpoints))
+    left, right = function(breakpoints - aside), function(breakpoints + aside)
     jump, jump_second = (np.nan_to_num(np.abs(d), nan=0.0, posinf=0.0) for d in (right - left, right**2 - left**2))
     z = (breakpoints[None, :] - means[:, None]) / stds[:, None]
-    slip = 4 * np.exp(-z * z / 2) * (np.abs(means)[:, None] + np.abs(breakpoints)) / stds[:, None]
+    slip = 8 * np.exp(-z * z / 2) * (np.abs(means)[:, None] + np.abs(breakpoints)) / stds[:, None]
     return slip @ jump, slip @ jump_second
 
 
