@@ -13,7 +13,8 @@ from actc.operators import OPERATORS, Operator, operator
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line. ``op`` is ``"input"`` (with ``name``), ``"constant"`` (with ``value``, rounded once to float64) or a primitive operator."""
+    """One line. ``op`` is ``"input"`` (with ``name``), ``"constant"`` (with ``value``, rounded once to float64) or a
+    primitive operator."""
 
     op: str
     args: tuple[int, ...] = ()
@@ -25,7 +26,8 @@ class Instruction:
 class Program:
     """Straight-line code for one or more expressions.
 
-    ``inputs`` are the variables in the order x, y, z and then the parameters, sorted; ``outputs`` index into ``instructions``.
+    ``inputs`` are the variables in the order x, y, z and then the parameters, sorted; ``outputs`` index into
+    ``instructions``.
     """
 
     inputs: tuple[str, ...]
@@ -36,13 +38,15 @@ class Program:
     def of(roots: Sequence[Expr], expand: bool = True) -> Program:
         """The program that computes ``roots``. ``expand``: definitions are written out down to primitive operators.
 
-        Equal subexpressions are one instruction, since expressions are interned; parts without a free name are constants,
+        Equal subexpressions are one instruction, since expressions are interned; parts without a free name are
+        constants,
         evaluated to 50 digits and rounded once.
         """
         return _program(tuple(roots), expand)
 
     def aten_source(self, function_name: str = "forward") -> str:
-        """Python source of ``function_name(inputs...) -> tuple of outputs`` over torch tensors; it needs ``torch`` and ``math``.
+        """Python source of ``function_name(inputs...) -> tuple of outputs`` over torch tensors; it needs ``torch`` and
+        ``math``.
 
         Outputs that depend on no input are numbers. Inputs must share one floating dtype.
         """
