@@ -181,8 +181,8 @@ def _category(values: Floats) -> Any:
 
 
 def _located(tests: Callable[[Floats], list[Floats]]) -> Floats:
-    """Crossings on the default grid, and then on a finer one around each: what is narrow hides between its points, as the
-    two kinks of relu(1e-6 - abs(x - 0.3)) do, but rarely alone.
+    """Crossings on the default grid, and then on a finer one around each: what is narrow hides between its
+    points, as the two outer kinks of relu(1e-6 - abs(x - 0.3)) do, but rarely alone.
     """
     first = _crossings(tests, default_grid())
     if not 0 < first.size <= 48:
@@ -314,11 +314,18 @@ def nice(x: float, tolerance: float = 1e-15) -> Fraction:
 
 
 def _merged(places: Floats) -> Floats:
+    """One place for those that are neighbours up to rounding, the simplest number among or between them."""
+    places = np.unique(places)
     if places.size < 2:
         return places
-    places = np.unique(places)
-    apart = np.concatenate([[True], np.diff(places) > 16 * np.spacing(np.maximum(np.abs(places[1:]), 1e-290))])
-    return places[apart]
+    apart = np.diff(places) > np.maximum(16 * np.spacing(np.abs(places[1:])), 1e-15)
+    groups = np.split(places, np.flatnonzero(apart) + 1)
+    return np.array([g[0] if g.size == 1 else _simplest(float(g[0]), float(g[-1])) for g in groups])
+
+
+def _simplest(low: float, high: float) -> float:
+    between = float(nice(low / 2 + high / 2, 1e-12))
+    return between if low <= between <= high else low if abs(low) < abs(high) else high
 
 
 def steep_places(expression: Expr) -> Floats:
@@ -447,8 +454,6 @@ def _one_sided(function: Callable[[Floats], Floats], at: float, side: float) -> 
             last if math.isinf(last) else float(heading[-1] - heading[-2]) if heading.size > 1 else float(heading[-1])
         )
         return math.copysign(math.inf, direction), order
-    if at == 0 and math.isfinite(last):
-        return last, 0.0
     a, b, c = (float(v) for v in function(at + side * coarse * np.array([2.0**-10, 2.0**-13, 2.0**-16])))
     # Aitken's extrapolation is exact where the rest shrinks like a power of the distance.
     bend = (c - b) - (b - a)
