@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -163,7 +163,8 @@ def show_command(chosen: argparse.Namespace) -> int:
     if chosen.latex:
         _show_latex(subject)
     else:
-        description = describe(subject, backend=chosen.backend)
+        with _busy("looking at the function"):
+            description = describe(subject, backend=chosen.backend)
         if chosen.json:
             print(json.dumps(description, indent=2, ensure_ascii=False))
         else:
@@ -171,6 +172,18 @@ def show_command(chosen: argparse.Namespace) -> int:
     if path:
         print(f"wrote {path}", file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def _busy(text: str) -> Iterator[None]:
+    """A sign of life on a terminal, for long expressions."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text} …"):
+        yield
 
 
 def _show_latex(subject: Any) -> None:
