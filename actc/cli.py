@@ -164,7 +164,7 @@ def show_command(chosen: argparse.Namespace) -> int:
         _show_latex(subject)
     else:
         with _busy("looking at the function"):
-            description = describe(subject, backend=chosen.backend)
+            description = describe(subject, _moments(subject), _backend(subject) if chosen.backend else None)
         if chosen.json:
             print(json.dumps(description, indent=2, ensure_ascii=False))
         else:
@@ -172,6 +172,27 @@ def show_command(chosen: argparse.Namespace) -> int:
     if path:
         print(f"wrote {path}", file=sys.stderr)
     return 0
+
+
+def _moments(subject: Any) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    from actc.init.moments import gaussian_moments
+
+    if not subject.has_shape:
+        return None
+    found = gaussian_moments(subject.closed)
+    return {**asdict(found), "error": found.error, "gain": found.gain}
+
+
+def _backend(subject: Any) -> dict[str, str]:
+    """Which backend ``actc.compile`` would choose here, and why; this loads torch."""
+    try:
+        from actc.kernels import compile
+    except ImportError as error:
+        return {"name": "none", "reason": f"PyTorch could not be loaded: {error}"}
+    chosen = compile(subject.expression)
+    return {"name": chosen.backend, "reason": chosen.reason}
 
 
 @contextlib.contextmanager

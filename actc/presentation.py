@@ -76,6 +76,11 @@ class Subject:
         known = {**{p: float(initial.get(p, 1.0)) for p in assumed}, **values}
         return Subject(expression, expression.substitute(known), known, assumed, entry)
 
+    @property
+    def has_shape(self) -> bool:
+        """Whether, with numbers for its parameters, it depends on x alone."""
+        return set(self.closed.variables) <= {"x"}
+
     def derivatives(self) -> list[tuple[str, Expr]]:
         """Partial derivatives by variables, then parameters, simplified."""
         names = (*(self.expression.variables or ("x",)), *self.expression.parameters)
@@ -91,9 +96,12 @@ def simplified(expression: Expr) -> Expr:
     return simplify(expression)
 
 
-def describe(subject: Subject, backend: bool = False) -> dict[str, Any]:
-    """Everything that is known about the function, ready for JSON. Functions of more than x get no analysis
-    of their shape.
+def describe(
+    subject: Subject, moments: Mapping[str, Any] | None = None, backend: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Everything that is known about the function, ready for JSON; functions of more than x get no analysis of
+    their shape. ``moments`` (of :class:`actc.init.moments.Moments`) and ``backend`` (name and reason) come from
+    other rooms.
     """
     e = subject.expression
     slopes = subject.derivatives()
@@ -111,25 +119,13 @@ def describe(subject: Subject, backend: bool = False) -> dict[str, Any]:
             "with_derivatives": asdict(cost(e, *(derivative(e, name) for name, _ in slopes))),
         },
     }
-    if set(subject.closed.variables) <= {"x"}:
-        from actc.init.moments import gaussian_moments
-
+    if subject.has_shape:
         result["analysis"] = analyse(subject.closed).to_dict()
-        moments = gaussian_moments(subject.closed)
-        result["gaussian"] = jsonable({**asdict(moments), "error": moments.error, "gain": moments.gain})
-    if backend:
-        result["backend"] = backend_of(e)
+    if moments is not None:
+        result["gaussian"] = jsonable(moments)
+    if backend is not None:
+        result["backend"] = dict(backend)
     return result
-
-
-def backend_of(expression: Expr) -> dict[str, str]:
-    """Which backend ``actc.compile`` would choose here, and why; loads torch."""
-    try:
-        from actc.kernels import compile
-    except ImportError as error:
-        return {"name": "none", "reason": f"PyTorch could not be loaded: {error}"}
-    chosen = compile(expression)
-    return {"name": chosen.backend, "reason": chosen.reason}
 
 
 def known_names(subject: Subject) -> list[dict[str, str]]:
@@ -221,7 +217,6 @@ def _rows(subject: Subject, description: Mapping[str, Any]) -> list[tuple[str, s
         rows.append(("with", ", ".join(said)))
     if "analysis" in description:
         rows += _shape(analyse(subject.closed))
-        rows.append(("x ~ N(0, 1)", _gaussian(description["gaussian"])))
     else:
         others = ", ".join(v for v in subject.closed.variables if v != "x")
         rows.append(
@@ -230,6 +225,8 @@ def _rows(subject: Subject, description: Mapping[str, Any]) -> list[tuple[str, s
                 f"a function of more than x; --set {others.partition(',')[0]}=1 fixes {others} and shows the rest",
             )
         )
+    if "gaussian" in description:
+        rows.append(("x ~ N(0, 1)", _gaussian(description["gaussian"])))
     rows.append(("cost", _cost(description["cost"])))
     names = [f"{k['name']}{'' if k['evidence'] == 'exact' else ' (same values)'}" for k in description["known_as"]]
     rows.append(("known as", ", ".join(names) or "no name in actc.library"))

@@ -22,7 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "actc", *words], capture_output=True, text=True, check=False, **options
-    )  # type: ignore[call-overload,no-any-return]
+    )  # type: ignore[call-overload]
 
 
 def rows(text: str) -> dict[str, str]:
