@@ -111,8 +111,9 @@ def default_grid() -> Floats:
 # --- candidates --------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=512)
 def candidates(expression: Expr) -> Floats:
-    """A sorted superset, on [-1e6, 1e6], of the places where the function of x is not analytic.
+    """A sorted, read-only superset, on [-1e6, 1e6], of the places where the function of x is not analytic.
 
     Raises ExpressionError unless x is the only free name.
     """
@@ -120,7 +121,9 @@ def candidates(expression: Expr) -> Floats:
     places = _located(lambda x: _tests(program, x))
     jumps = _leaps(lambda x: _leapers(program, x), default_grid())
     found = np.unique(np.concatenate([places, jumps]))
-    return _merged(np.array([float(nice(p)) for p in found]))
+    places = _merged(np.array([float(nice(p)) for p in found]))
+    places.flags.writeable = False
+    return places
 
 
 def _tests(program: Program, x: Floats) -> list[Floats]:

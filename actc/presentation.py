@@ -131,20 +131,19 @@ def describe(
 def known_names(subject: Subject) -> list[dict[str, str]]:
     """Library entries that are this function: the same text (``exact``), or the same values (``numeric``)."""
     e = subject.expression
-    mine = simplified(e)
     values: Any = None
     found = []
     for name, entry in library.items():
         other = entry.expr
         if other.variables != e.variables or other.parameters != e.parameters:
             continue
-        if other is e or simplified(other) is mine:
-            found.append({"name": name, "evidence": "exact", "source": entry.source})
-            continue
-        if values is None:
-            values = _fingerprint(e)
-        if np.allclose(_fingerprint(other), values, rtol=1e-9, atol=1e-12, equal_nan=True):
-            found.append({"name": name, "evidence": "numeric", "source": entry.source})
+        exact = other is e
+        if not exact:
+            values = _fingerprint(e) if values is None else values
+            if not np.allclose(_fingerprint(other), values, rtol=1e-9, atol=1e-12, equal_nan=True):
+                continue
+            exact = simplified(other) is simplified(e)
+        found.append({"name": name, "evidence": "exact" if exact else "numeric", "source": entry.source})
     return found
 
 
