@@ -918,7 +918,7 @@ _ROWS = (
         aten="torch.special.i1e({t0})",
         sympy="besseli(1, {0})*exp(-Abs({0}))",
         derivative=("i0e_minus_i1e(x) - where(abs(x) < 1e-30, 1/2, i1e(x)/x)",),
-        image=(-0.2190720859226, 0.2190720859226),
+        image=(-0.21909197495053095, 0.21909197495053095),
         parity="odd",
         at_infinity=(-0.0, 0.0),
         aliases=("bessel_i1e",),
@@ -1114,7 +1114,7 @@ _ROWS = (
             "g = exp(-abs(x)/2); w = square(g); n = w*(w + 2) + 2; q = 1 + 2*w + 2*w*w; "
             "where(x < 0, ((w + 2)/n + x*(1 + w)/square(n/2))*g*g, (1 + 2*w)/q + 4*w*w*x*(1 + w)/square(q))",
         ),
-        image=(-0.3088406, INF),
+        image=(-0.3088434130172504, INF),
         at_infinity=(NAN, INF),
         latex=r"\operatorname{{Mish}}({0})",
     ),
