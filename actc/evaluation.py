@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ZERO_DIGITS = 1200
 
 
-def evaluate(root: Expr, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def evaluate(root: Expr, /, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """See :meth:`actc.expr.Expr.evaluate`."""
     from actc.program import Program
 
@@ -54,7 +54,7 @@ def evaluate(root: Expr, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtyp
     return np.array(np.broadcast_to(np.asarray(results[program.outputs[0]], dtype=np.float64), shape))
 
 
-def evaluate_mp(root: Expr, digits: int = 50, **values: Any) -> mpmath.mpf:
+def evaluate_mp(root: Expr, /, digits: int = 50, **values: Any) -> mpmath.mpf:
     """See :meth:`actc.expr.Expr.evaluate_mp`."""
     import mpmath
 

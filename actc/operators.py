@@ -30,7 +30,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actc.errors import ExpressionError
-from actc.polynomials import SLOPE_FAR, SLOPE_MIDDLE, SLOPE_NEAR
+from actc.polynomials import (
+    I1E_SLOPE_FAR,
+    I1E_SLOPE_MIDDLE,
+    I1E_SLOPE_NEAR,
+    SLOPE_FAR,
+    SLOPE_MIDDLE,
+    SLOPE_NEAR,
+)
 
 if TYPE_CHECKING:
     from actc.expr import Expr
@@ -199,8 +206,8 @@ def _mp_div(a: Any, b: Any) -> Any:
     return a / b
 
 
-#: Beyond 2^4000 mpmath would spend its memory on digits of the exponent itself; every float's range ends at 2^1024.
-_HUGE = 4000
+#: Every float's range ends at 2^1024; far beyond, mpmath would spend time and memory on digits of the exponent itself.
+_HUGE = 1100
 
 
 def _mp_exp(a: Any) -> Any:
@@ -270,6 +277,15 @@ def _polynomial(coefficients: tuple[Fraction, ...] | tuple[float, ...], variable
     for c in reversed(coefficients[:-1]):
         text = f"(({c}) + {variable}*{text})"
     return text
+
+
+def _pieces(near: tuple[float, ...], middle: tuple[float, ...], far: tuple[float, ...]) -> str:
+    """The even function of :mod:`actc.polynomials` in three pieces."""
+    return (
+        f"where(abs(x) < 2, {_polynomial(near, '(abs(x) - 1)')}, "
+        f"where(abs(x) < 8, {_polynomial(middle, '((abs(x) - 5)/3)')}/abs(x)/abs(x), "
+        f"{_polynomial(far, '(14/abs(x) - 1)')}/abs(x)/sqrt(abs(x))))"
+    )
 
 
 #: x·cosh x − sinh x = x³ Σ x^(2k-2)·2k/(2k+1)!, k = 1…; eleven terms leave under 1e-19 relative on |x| ≤ 1.
@@ -579,6 +595,7 @@ _ROWS = (
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
         derivative=("y*pow_no_nan(x, y - 1)", "where(x > 0, x**y*log(x), 0)"),
         safe="saturate(pow_no_nan(x, y))",
+        poles=(0.0,),
         source="0 at the pole and outside the domain",
     ),
     Operator(
@@ -790,7 +807,9 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
         numpy=np.sinh,
-        aten="torch.sinh({t0})",
+        # torch's vectorised code overflows a little below float64's end.
+        aten="torch.where(torch.abs({t0}) < 88, torch.sinh(torch.clamp({t0}, -88, 88)), "
+        "torch.sign({t0})*torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
         sympy="sinh({0})",
         derivative=("cosh(x)",),
         safe="saturate(sinh(x))",
@@ -803,7 +822,8 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
         numpy=np.cosh,
-        aten="torch.cosh({t0})",
+        aten="torch.where(torch.abs({t0}) < 88, torch.cosh(torch.clamp({t0}, -88, 88)), "
+        "torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
         sympy="cosh({0})",
         derivative=("sinh(x)",),
         safe="saturate(cosh(x))",
@@ -917,7 +937,7 @@ _ROWS = (
         numpy=lambda a: special.i1e(a),
         aten="torch.special.i1e({t0})",
         sympy="besseli(1, {0})*exp(-Abs({0}))",
-        derivative=("i0e_minus_i1e(x) - where(abs(x) < 1e-30, 1/2, i1e(x)/x)",),
+        derivative=("i1e_slope(x)",),
         image=(-0.21909197495053095, 0.21909197495053095),
         parity="odd",
         at_infinity=(-0.0, 0.0),
@@ -927,18 +947,22 @@ _ROWS = (
     Operator(
         "i0e_minus_i1e(x)",
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
-        definition="where(abs(x) < 2, "
-        + _polynomial(SLOPE_NEAR, "(abs(x) - 1)")
-        + ", where(abs(x) < 8, "
-        + _polynomial(SLOPE_MIDDLE, "((abs(x) - 5)/3)")
-        + ", "
-        + _polynomial(SLOPE_FAR, "(14/abs(x) - 1)")
-        + "/abs(x)/sqrt(abs(x))))",
+        definition=_pieces(SLOPE_NEAR, SLOPE_MIDDLE, SLOPE_FAR),
         image=(0.0, 1.0),
         kinks=(0.0,),
         parity="even",
         at_infinity=(0.0, 0.0),
         source="i0e(|x|) − i1e(|x|), which is −d i0e/dx for x > 0, without its cancellation",
+    ),
+    Operator(
+        "i1e_slope(x)",
+        mpmath=lambda a: mp.mpf(0.5) if a == 0 else _mp_i(0, a) - _mp_i(1, abs(a)) * (1 + 1 / abs(a)),
+        definition=_pieces(I1E_SLOPE_NEAR, I1E_SLOPE_MIDDLE, I1E_SLOPE_FAR),
+        image=(-0.0195, 0.5),
+        kinks=(0.0,),
+        parity="even",
+        at_infinity=(-0.0, -0.0),
+        source="d i1e/dx without its cancellation",
     ),
     # --- activations ---------------------------------------------------------------------------------------------
     Operator(
