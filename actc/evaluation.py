@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mpmath
 import numpy as np
 
 from actc.expr import Expr, postorder
 from actc.operators import OPERATORS, operator
+
+if TYPE_CHECKING:
+    import mpmath
 
 #: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits,
 #: enough to see
@@ -54,6 +56,8 @@ def evaluate(root: Expr, /, *inputs: Any, **values: Any) -> np.ndarray[Any, np.d
 
 def evaluate_mp(root: Expr, /, digits: int = 50, **values: Any) -> mpmath.mpf:
     """See :meth:`actc.expr.Expr.evaluate_mp`."""
+    import mpmath
+
     _check_names(root, values)
     working = digits + 15
     with mpmath.workdps(working):
@@ -93,6 +97,8 @@ def _evaluate_mp_once(root: Expr, values: dict[str, Any]) -> Any:
 
 
 def _to_mp(value: Any) -> Any:
+    import mpmath
+
     if isinstance(value, Fraction):
         return mpmath.mpf(value.numerator) / value.denominator
     return mpmath.mpf(value if isinstance(value, (int, mpmath.mpf, str)) else float(value))

@@ -91,6 +91,10 @@ class Operator:
     numpy: Callable[..., Any] | None = None
     #: Python code over torch tensors: ``{0}`` an argument, which may be a number; ``{t0}`` one that must be a tensor.
     aten: str | None = None
+    #: The value at rational arguments where it is rational; None where it seldom is.
+    exact: Callable[..., Any] | None = None
+    #: Whether it is real-analytic inside its domain, so that it vanishes at isolated points only, or everywhere.
+    analytic: bool = False
     #: Code in sympy's names; None: that of the definition.
     sympy: str | None = None
     #: What safe mode writes instead; None where every finite argument gives a finite value.
@@ -265,7 +269,7 @@ def _mp_softplus(a: Any, beta: Any) -> Any:
 
 
 def _mp_clip(a: Any, low: Any, high: Any) -> Any:
-    return min(high, max(low, a))
+    return min(max(a, low), high)
 
 
 def _polynomial(coefficients: tuple[Fraction, ...] | tuple[float, ...], variable: str) -> str:
@@ -313,6 +317,7 @@ def _compare(
         sympy={"eq": "Piecewise((1, Eq({0}, {1})), (0, True))", "ne": "Piecewise((1, Ne({0}, {1})), (0, True))"}.get(
             name, f"Piecewise((1, {{0}} {sign} {{1}}), (0, True))"
         ),
+        exact=lambda a, b: int(oracle(a, b)),
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
@@ -327,6 +332,7 @@ _ROWS = (
     # --- arithmetic ----------------------------------------------------------------------------------------------
     Operator(
         "pi()",
+        analytic=True,
         mpmath=lambda: +mp.pi,
         numpy=lambda: np.float64(math.pi),
         aten="math.pi",
@@ -337,6 +343,7 @@ _ROWS = (
     ),
     Operator(
         "add(x, y)",
+        analytic=True,
         mpmath=lambda a, b: a + b,
         numpy=np.add,
         aten="{0} + {1}",
@@ -347,6 +354,7 @@ _ROWS = (
     ),
     Operator(
         "sub(x, y)",
+        analytic=True,
         mpmath=lambda a, b: a - b,
         numpy=np.subtract,
         aten="{0} - {1}",
@@ -356,6 +364,7 @@ _ROWS = (
     ),
     Operator(
         "mul(x, y)",
+        analytic=True,
         mpmath=lambda a, b: a * b,
         numpy=np.multiply,
         aten="{0} * {1}",
@@ -366,6 +375,7 @@ _ROWS = (
     ),
     Operator(
         "div(x, y)",
+        analytic=True,
         mpmath=_mp_div,
         numpy=np.divide,
         aten="{0} / {1}",
@@ -375,6 +385,7 @@ _ROWS = (
     ),
     Operator(
         "neg(x)",
+        analytic=True,
         mpmath=lambda a: -a,
         numpy=np.negative,
         aten="-{0}",
@@ -387,6 +398,7 @@ _ROWS = (
     ),
     Operator(
         "pow(x, y)",
+        analytic=True,
         mpmath=_mp_pow,
         numpy=np.power,
         aten="torch.pow({0}, {1})",
@@ -396,6 +408,7 @@ _ROWS = (
     ),
     Operator(
         "square(x)",
+        analytic=True,
         mpmath=lambda a: a * a,
         definition="x*x",
         derivative=("2*x",),
@@ -407,6 +420,7 @@ _ROWS = (
     ),
     Operator(
         "cube(x)",
+        analytic=True,
         mpmath=lambda a: a**3,
         definition="x*x*x",
         derivative=("3*square(x)",),
@@ -418,6 +432,7 @@ _ROWS = (
     ),
     Operator(
         "reciprocal(x)",
+        analytic=True,
         mpmath=lambda a: _mp_div(mp.one, a),
         definition="1/x",
         derivative=("-square(1/x)",),
@@ -431,6 +446,7 @@ _ROWS = (
     ),
     Operator(
         "abs(x)",
+        exact=abs,
         mpmath=lambda a: abs(a),
         numpy=np.abs,
         aten="torch.abs({t0})",
@@ -446,6 +462,7 @@ _ROWS = (
     ),
     Operator(
         "sign(x)",
+        exact=lambda a: (a > 0) - (a < 0),
         mpmath=lambda a: mp.sign(a),
         numpy=np.sign,
         # torch.sign answers 0 for NaN.
@@ -462,6 +479,7 @@ _ROWS = (
     ),
     Operator(
         "floor(x)",
+        exact=math.floor,
         mpmath=_mp_floor,
         numpy=np.floor,
         aten="torch.floor({t0})",
@@ -486,6 +504,7 @@ _ROWS = (
     # --- choice --------------------------------------------------------------------------------------------------
     Operator(
         "max(x, y)",
+        exact=max,
         mpmath=lambda a, b: max(a, b),
         numpy=np.maximum,
         aten="torch.maximum({t0}, {t1})",
@@ -498,6 +517,7 @@ _ROWS = (
     ),
     Operator(
         "min(x, y)",
+        exact=min,
         mpmath=lambda a, b: min(a, b),
         numpy=np.minimum,
         aten="torch.minimum({t0}, {t1})",
@@ -608,6 +628,7 @@ _ROWS = (
     # --- roots, exponentials, logarithms -------------------------------------------------------------------------
     Operator(
         "sqrt(x)",
+        analytic=True,
         mpmath=lambda a: mp.sqrt(a),
         numpy=np.sqrt,
         aten="torch.sqrt({t0})",
@@ -622,6 +643,7 @@ _ROWS = (
     ),
     Operator(
         "exp(x)",
+        analytic=True,
         mpmath=_mp_exp,
         numpy=np.exp,
         aten="torch.exp({t0})",
@@ -635,6 +657,7 @@ _ROWS = (
     ),
     Operator(
         "expm1(x)",
+        analytic=True,
         mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a),
         numpy=np.expm1,
         aten="torch.expm1({t0})",
@@ -648,6 +671,7 @@ _ROWS = (
     ),
     Operator(
         "log(x)",
+        analytic=True,
         mpmath=lambda a: mp.log(a),
         numpy=np.log,
         aten="torch.log({t0})",
@@ -664,6 +688,7 @@ _ROWS = (
     ),
     Operator(
         "log1p(x)",
+        analytic=True,
         mpmath=lambda a: mp.log1p(a),
         numpy=np.log1p,
         aten="torch.log1p({t0})",
@@ -679,6 +704,7 @@ _ROWS = (
     # --- trigonometric -------------------------------------------------------------------------------------------
     Operator(
         "sin(x)",
+        analytic=True,
         mpmath=_mp_wave("sin"),
         numpy=np.sin,
         aten="torch.sin({t0})",
@@ -689,6 +715,7 @@ _ROWS = (
     ),
     Operator(
         "cos(x)",
+        analytic=True,
         mpmath=_mp_wave("cos"),
         numpy=np.cos,
         aten="torch.cos({t0})",
@@ -699,6 +726,7 @@ _ROWS = (
     ),
     Operator(
         "tan(x)",
+        analytic=True,
         mpmath=_mp_wave("tan"),
         numpy=np.tan,
         aten="torch.tan({t0})",
@@ -709,6 +737,7 @@ _ROWS = (
     ),
     Operator(
         "asin(x)",
+        analytic=True,
         mpmath=lambda a: mp.asin(a),
         numpy=np.arcsin,
         aten="torch.asin({t0})",
@@ -724,6 +753,7 @@ _ROWS = (
     ),
     Operator(
         "acos(x)",
+        analytic=True,
         mpmath=lambda a: mp.acos(a),
         numpy=np.arccos,
         aten="torch.acos({t0})",
@@ -738,6 +768,7 @@ _ROWS = (
     ),
     Operator(
         "atan(x)",
+        analytic=True,
         mpmath=lambda a: mp.atan(a),
         numpy=np.arctan,
         aten="torch.atan({t0})",
@@ -752,6 +783,7 @@ _ROWS = (
     ),
     Operator(
         "sinc_unnormalized(x)",
+        analytic=True,
         mpmath=lambda a: mp.one if a == 0 else _mp_wave("sin")(a) / a,
         definition="where(x == 0, 1, sin(x)/x)",
         derivative=(f"where(abs(x) < 1, -x*{_polynomial(_SINC_SLOPE, 'square(x)')}, (cos(x) - sin(x)/x)/x)",),
@@ -761,6 +793,7 @@ _ROWS = (
     ),
     Operator(
         "sinc(x)",
+        analytic=True,
         mpmath=lambda a: mp.one if a == 0 else mp.nan if mp.isinf(a) else _mp_wave("sinpi")(a) / (mp.pi * a),
         # x − 2·floor((x + 1)/2) is exact and in [−1, 1]: sin(πx) from a rounded πx would lose its zeros.
         definition="a = abs(x); where(x == 0, 1, sin(pi*(a - 2*floor((a + 1)/2)))/(pi*a))",
@@ -775,6 +808,7 @@ _ROWS = (
     # --- hyperbolic ----------------------------------------------------------------------------------------------
     Operator(
         "sinh(x)",
+        analytic=True,
         mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
         numpy=np.sinh,
         # torch's vectorised code overflows a little below float64's end.
@@ -789,6 +823,7 @@ _ROWS = (
     ),
     Operator(
         "cosh(x)",
+        analytic=True,
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
         numpy=np.cosh,
         aten="torch.where(torch.abs({t0}) < 88, torch.cosh(torch.clamp({t0}, -88, 88)), "
@@ -802,6 +837,7 @@ _ROWS = (
     ),
     Operator(
         "tanh(x)",
+        analytic=True,
         mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a),
         numpy=np.tanh,
         aten="torch.tanh({t0})",
@@ -814,6 +850,7 @@ _ROWS = (
     ),
     Operator(
         "asinh(x)",
+        analytic=True,
         mpmath=lambda a: mp.asinh(a),
         numpy=np.arcsinh,
         aten="torch.asinh({t0})",
@@ -827,6 +864,7 @@ _ROWS = (
     ),
     Operator(
         "acosh(x)",
+        analytic=True,
         mpmath=lambda a: mp.acosh(a),
         numpy=np.arccosh,
         aten="torch.acosh({t0})",
@@ -842,6 +880,7 @@ _ROWS = (
     ),
     Operator(
         "atanh(x)",
+        analytic=True,
         mpmath=lambda a: mp.atanh(a),
         numpy=np.arctanh,
         aten="torch.atanh({t0})",
@@ -858,6 +897,7 @@ _ROWS = (
     # --- special functions ---------------------------------------------------------------------------------------
     Operator(
         "erf(x)",
+        analytic=True,
         mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
         numpy=lambda a: special.erf(a),
         aten="torch.erf({t0})",
@@ -870,6 +910,7 @@ _ROWS = (
     ),
     Operator(
         "erfc(x)",
+        analytic=True,
         mpmath=_mp_erfc,
         numpy=lambda a: special.erfc(a),
         aten="torch.erfc({t0})",
@@ -895,12 +936,13 @@ _ROWS = (
     ),
     Operator(
         "i1e(x)",
+        analytic=True,
         mpmath=lambda a: _mp_i(1, a),
         numpy=lambda a: special.i1e(a),
         aten="torch.special.i1e({t0})",
         sympy="besseli(1, {0})*exp(-Abs({0}))",
         derivative=("i1e_slope(x)",),
-        image=(-0.2190919749506, 0.2190919749506),
+        image=(-0.21909197495053095, 0.21909197495053095),
         parity="odd",
         at_infinity=(-0.0, 0.0),
         aliases=("bessel_i1e",),
@@ -929,6 +971,7 @@ _ROWS = (
     # --- activations ---------------------------------------------------------------------------------------------
     Operator(
         "sigmoid(x)",
+        analytic=True,
         mpmath=lambda a: 1 / (1 + _mp_exp(-a)),
         definition="where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))",
         derivative=("sigmoid(x)*sigmoid(-x)",),
@@ -940,6 +983,7 @@ _ROWS = (
     ),
     Operator(
         "log_sigmoid(x)",
+        analytic=True,
         mpmath=lambda a: -_mp_softplus(-a, mp.one),
         definition="min(x, 0) - log1p(exp(-abs(x)))",
         derivative=("sigmoid(-x)",),
@@ -951,6 +995,7 @@ _ROWS = (
     ),
     Operator(
         "softplus(x, beta=1)",
+        analytic=True,
         mpmath=lambda a, b: _mp_softplus(a, b),
         definition="(log1p(exp(-abs(beta*x))) + max(beta*x, 0))/beta",
         derivative=(
@@ -1061,6 +1106,7 @@ _ROWS = (
     ),
     Operator(
         "gelu(x)",
+        analytic=True,
         mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2,
         definition="x*(erfc(-x*sqrt(1/2))/2)",
         derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",),
@@ -1072,6 +1118,7 @@ _ROWS = (
     Operator(
         # |x| > 100 saturates the sigmoid to 0 or 1 exactly, and clamping there keeps x³ from overflowing.
         "gelu_tanh(x)",
+        analytic=True,
         mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
         definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))",
         image=(-0.1700407505713, INF),
@@ -1081,6 +1128,7 @@ _ROWS = (
     Operator(
         # Factors of e^(x/2): e^x alone would lose its digits below the normal range before x multiplies it.
         "silu(x)",
+        analytic=True,
         mpmath=lambda a: a / (1 + _mp_exp(-a)),
         definition="g = exp(-abs(x)/2); where(x < 0, x*g*g, x)/(1 + square(g))",
         derivative=("g = exp(-abs(x)/2); s = 1 + x*sigmoid(-x); where(x < 0, s*g*g, s)/(1 + square(g))",),
@@ -1092,6 +1140,7 @@ _ROWS = (
     Operator(
         # tanh(softplus(x)) = n/(n + 2) with n = e^x(e^x + 2), on the right divided through by e^2x; w = e^−|x| = g².
         "mish(x)",
+        analytic=True,
         mpmath=lambda a: a * mp.tanh(_mp_softplus(a, mp.one)),
         definition="g = exp(-abs(x)/2); w = square(g); "
         "where(x < 0, x*g*g*(w + 2)/(w*(w + 2) + 2), x*(1 + 2*w)/(1 + 2*w + 2*w*w))",
@@ -1099,7 +1148,7 @@ _ROWS = (
             "g = exp(-abs(x)/2); w = square(g); n = w*(w + 2) + 2; q = 1 + 2*w + 2*w*w; "
             "where(x < 0, ((w + 2)/n + x*(1 + w)/square(n/2))*g*g, (1 + 2*w)/q + 4*w*w*x*(1 + w)/square(q))",
         ),
-        image=(-0.308843413018, INF),
+        image=(-0.3088434130172504, INF),
         at_infinity=(NAN, INF),
         latex=r"\operatorname{{Mish}}({0})",
     ),
@@ -1185,6 +1234,7 @@ _ROWS = (
     Operator(
         # x − tanh x cancels below 1: there it is (x·cosh x − sinh x)/cosh x with the numerator's own series.
         "tanhshrink(x)",
+        analytic=True,
         mpmath=lambda a: a - (mp.tanh(a) if abs(a) < 1e6 else mp.sign(a)),
         definition=f"where(abs(x) < 1, cube(x)*{_polynomial(_SHRINK, 'square(x)')}/cosh(x), x - tanh(x))",
         derivative=("square(tanh(x))",),

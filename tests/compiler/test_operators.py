@@ -76,7 +76,9 @@ def other_places() -> list[tuple[Operator, int]]:
     return [(row, place) for row in ROWS for place in range(1, row.arity) if row.name != "where" or place == 1]
 
 
-@pytest.mark.parametrize(("row", "place"), other_places(), ids=[f"{r.name}-{r.arguments[k]}" for r, k in other_places()])
+@pytest.mark.parametrize(
+    ("row", "place"), other_places(), ids=[f"{r.name}-{r.arguments[k]}" for r, k in other_places()]
+)
 def test_value_and_slope_by_the_other_arguments(row: Operator, place: int) -> None:
     rng = np.random.default_rng(place)
     magnitudes = np.exp(rng.uniform(math.log(1e-100), math.log(1e100), 12))
@@ -257,7 +259,18 @@ def torch_value_and_slope(f: TorchFunction, x: Array, dtype: torch.dtype) -> tup
 
 def test_torch_has_most_rows() -> None:
     assert len(TORCH) >= 48
-    assert TORCH.keys() >= {"celu", "elu", "gelu", "hardshrink", "hardtanh", "mish", "relu", "selu", "silu", "tanhshrink"}
+    assert TORCH.keys() >= {
+        "celu",
+        "elu",
+        "gelu",
+        "hardshrink",
+        "hardtanh",
+        "mish",
+        "relu",
+        "selu",
+        "silu",
+        "tanhshrink",
+    }
 
 
 @by_row([row for row in UNARY if row.kinks and row.name in TORCH])
