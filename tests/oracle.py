@@ -85,7 +85,9 @@ def _settled(before: Values, after: Values, x: float) -> bool:
         return False
     if all(0 < abs(v) < mpmath.mpf("1e-340") for v in (*before, *after)):
         return True
-    f, f1, f2 = (mpmath.isnan(a) or (abs(a - b) <= abs(a) * 1e-22 and a != 0) for a, b in zip(after, before, strict=True))
+    f, f1, f2 = (
+        mpmath.isnan(a) or (abs(a - b) <= abs(a) * 1e-22 and a != 0) for a, b in zip(after, before, strict=True)
+    )
     irrelevant = max(abs(after[2]), abs(before[2])) * abs(x) <= abs(after[1]) * 1e-6
     coarse = abs(after[2] - before[2]) <= abs(after[2]) * 1e-3 and after[2] != 0
     return f and f1 and (f2 or irrelevant or coarse)
