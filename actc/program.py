@@ -1,0 +1,166 @@
+"""Programs: expressions as straight-line code in single-assignment form, shared subexpressions computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from actc.expr import VARIABLES, Expr, apply, constant, postorder, rebuild
+from actc.operators import OPERATORS, Operator, operator
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One line. ``op`` is ``"input"`` (with ``name``), ``"constant"`` (with ``value``, rounded once to float64) or a primitive operator."""
+
+    op: str
+    args: tuple[int, ...] = ()
+    value: float | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Straight-line code for one or more expressions.
+
+    ``inputs`` are the variables in the order x, y, z and then the parameters, sorted; ``outputs`` index into ``instructions``.
+    """
+
+    inputs: tuple[str, ...]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[int, ...]
+
+    @staticmethod
+    def of(roots: Sequence[Expr], expand: bool = True) -> Program:
+        """The program that computes ``roots``. ``expand``: definitions are written out down to primitive operators.
+
+        Equal subexpressions are one instruction, since expressions are interned; parts without a free name are constants,
+        evaluated to 50 digits and rounded once.
+        """
+        return _program(tuple(roots), expand)
+
+    def aten_source(self, function_name: str = "forward") -> str:
+        """Python source of ``function_name(inputs...) -> tuple of outputs`` over torch tensors; it needs ``torch`` and ``math``.
+
+        Outputs that depend on no input are numbers. Inputs must share one floating dtype.
+        """
+        lines: list[str] = []
+        code: dict[int, str] = {}
+        tensors: dict[int, str] = {}
+        anchor = self.inputs[0] if self.inputs else None
+        conditions = self._pure_conditions()
+
+        def as_tensor(i: int) -> str:
+            if self.instructions[i].op != "constant":
+                return code[i]
+            if i not in tensors:
+                tensors[i] = f"k{i}"
+                lines.append(f"k{i} = torch.full((), {code[i]}, dtype={anchor}.dtype, device={anchor}.device)")
+            return tensors[i]
+
+        for i, instruction in enumerate(self.instructions):
+            if instruction.op == "input":
+                code[i] = str(instruction.name)
+                continue
+            if instruction.op == "constant":
+                code[i] = number_source(instruction.value)
+                continue
+            row = OPERATORS[instruction.op]
+            assert row.aten is not None
+            template = row.aten
+            if row.name == "where" and instruction.args[0] in conditions:
+                template = template.replace("{0} != 0", "{0}")
+            named = {f"t{k}": as_tensor(a) for k, a in enumerate(instruction.args) if f"{{t{k}}}" in template}
+            right = template.format(*(code[a] for a in instruction.args), **named)
+            if row.image == (0.0, 1.0) and row.derivative == ("0", "0") and i not in conditions:
+                right = f"({right}).to({anchor}.dtype)"
+            code[i] = f"v{i}"
+            lines.append(f"v{i} = {right}")
+        results = ", ".join(code[o] for o in self.outputs)
+        body = "".join(f"    {line}\n" for line in lines)
+        return f"def {function_name}({', '.join(self.inputs)}):\n{body}    return ({results},)\n"
+
+    def _pure_conditions(self) -> set[int]:
+        """Comparisons that are used only as the condition of a choice, and may stay boolean."""
+        pure = {i for i, ins in enumerate(self.instructions) if ins.op in ("lt", "le", "gt", "ge", "eq", "ne")}
+        pure.difference_update(self.outputs)
+        for instruction in self.instructions:
+            pure.difference_update(instruction.args[1:] if instruction.op == "where" else instruction.args)
+        return pure
+
+
+def number_source(value: float | None) -> str:
+    """A float64 as Python source: negative ones in parentheses, infinities and NaN by name."""
+    assert value is not None
+    if value != value:
+        return "math.nan"
+    if value in (float("inf"), float("-inf")):
+        return "math.inf" if value > 0 else "(-math.inf)"
+    return repr(value) if value >= 0 and repr(value)[0] != "-" else f"({value!r})"
+
+
+def expand(root: Expr) -> Expr:
+    """The expression over primitive operators alone: every definition written out, shared parts still shared."""
+    return rebuild(root, lambda node, args: _expanded(operator(node.name), args) if node.kind == "apply" else node)
+
+
+def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
+    if row.primitive:
+        return apply(row.name, *args)
+    if len(args) > row.arity:
+        first = _expanded(row, args[: row.arity])
+        for i in range(row.arity, len(args)):
+            first = _expanded(row, (first, args[i]))
+        return first
+    definition = row.text("definition")
+    assert definition is not None
+    return instantiate(definition, dict(zip(row.arguments, args, strict=True)), expand_rows=True)
+
+
+def instantiate(template: Expr, values: dict[str, Expr], expand_rows: bool = False) -> Expr:
+    """A row's text with arguments put in; factors and divisors of one disappear, which changes no bit of the value."""
+    one = constant(1)
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.kind == "symbol":
+            return values[node.name]
+        if node.name == "mul" and one in args:
+            return args[1] if args[0] is one else args[0]
+        if node.name == "div" and args[1] is one:
+            return args[0]
+        if node.kind == "apply" and expand_rows:
+            return _expanded(operator(node.name), args)
+        return node.with_args(args)
+
+    return rebuild(template, build)
+
+
+@lru_cache(maxsize=1024)
+def _program(roots: tuple[Expr, ...], expanded: bool) -> Program:
+    from actc.evaluation import constant_value
+
+    if expanded:
+        roots = tuple(expand(r) for r in roots)
+    symbols = frozenset().union(*(r.symbols for r in roots))
+    inputs = (*(v for v in VARIABLES if v in symbols), *sorted(symbols.difference(VARIABLES)))
+    instructions = [Instruction("input", name=name) for name in inputs]
+    index: dict[Expr, int] = {}
+    numbers: dict[str, int] = {}
+
+    def number(node: Expr) -> int:
+        value = constant_value(node)
+        if repr(value) not in numbers:
+            numbers[repr(value)] = len(instructions)
+            instructions.append(Instruction("constant", value=value))
+        return numbers[repr(value)]
+
+    for node in postorder(*roots):
+        if node.kind == "symbol":
+            index[node] = inputs.index(node.name)
+        elif node.symbols:
+            args = tuple(index[a] if a in index else number(a) for a in node.args)
+            index[node] = len(instructions)
+            instructions.append(Instruction(node.name, args))
+    outputs = tuple(index[r] if r in index else number(r) for r in roots)
+    return Program(inputs, tuple(instructions), outputs)
