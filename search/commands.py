@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actc.search.errors import StudyError
+if TYPE_CHECKING:
+    from actc.search.record import Record
+    from actc.search.study import Study
+    from actc.search.trial import Trial
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +87,11 @@ def status_command(arguments: argparse.Namespace) -> int:
     """Print what there is."""
     from actc.search.record import read
 
-    _print(read(arguments.out).summary(), arguments)
+    record = read(arguments.out)
+    if arguments.json:
+        print(json.dumps(record.summary()))
+    else:
+        _print_summary(record)
     return 0
 
 
@@ -96,3 +102,67 @@ def report_command(arguments: argparse.Namespace) -> int:
     page = report.write(arguments.out)
     print(json.dumps({"report": str(page)}) if arguments.json else page)
     return 0
+
+def _pursue(study: Study, goal: Mapping[str, int], arguments: argparse.Namespace) -> int:
+    """Search, retrain the best, write the report; each part goes on where it was left."""
+    from actc.search import report
+    from actc.search.console import Display, interrupted
+    from actc.search.execution import processes
+    from actc.search.final import contenders
+    from actc.search.record import read
+    from actc.search.trial import Status
+
+    study.store.set_value("goal", goal)
+    display = Display(silent=arguments.json)
+    executor = processes(arguments.workers)
+    metric, final_metric = study.configuration["metric"], study.configuration["final_metric"]
+    started = time.monotonic()
+
+    def finished(trials: Iterable[Trial]) -> list[Trial]:
+        return [trial for trial in trials if trial.status is not Status.OPEN]
+
+    try:
+        before = finished(study.trials)
+        display.say(f"{goal['trials']} trials in {arguments.out}, {arguments.workers} at a time; {len(before)} are there already")
+        if len(before) < max(goal["trials"], len(study.trials)):
+            with display.stage("search", goal["trials"], metric, before, keep_best=True) as watch:
+                study.run(goal["trials"], executor, slots=arguments.workers, limit=arguments.limit, on_trial=watch)
+        if goal["finalists"] and goal["repeats"] and study.best is not None:
+            functions = contenders(study.trials, metric, goal["finalists"])
+            texts = {text for text, _ in functions}
+            before = [trial for trial in finished(study.finals) if trial.expression in texts]
+            total = len(functions) * goal["repeats"]
+            if len(before) < total:
+                with display.stage("final comparison", total, final_metric, before, keep_best=False) as watch:
+                    study.retrain(functions, goal["repeats"], executor, slots=arguments.workers, limit=arguments.limit, on_trial=watch)
+    except KeyboardInterrupt:
+        interrupted(arguments.out)
+        return 130
+    study.store.set_value("seconds", (study.store.value("seconds") or 0.0) + time.monotonic() - started)
+    page = report.write(arguments.out)
+    if arguments.json:
+        print(json.dumps({**read(arguments.out).summary(), "report": str(page)}))
+    else:
+        _print_summary(read(arguments.out))
+        print(f"report: {page}")
+    return 0
+
+
+def _print_summary(record: Record) -> None:
+    from actc.search.console import described
+    from actc.search.trial import Status
+
+    counts = ", ".join(f"{count} {status}" for status, count in record.counts().items() if count)
+    print(f"{record.directory}: {counts or 'no trials yet'}")
+    for place, trial in enumerate(record.ranked[:5], start=1):
+        print(f"  {place}. {described(trial, record.metric)}")
+    contenders = record.contenders()
+    if contenders:
+        print(f"final comparison, {record.final_metric}, mean and 95 % confidence interval:")
+    for contender in contenders:
+        figure = "no result" if contender.estimate is None else str(contender.estimate)
+        lost = f", {contender.lost} runs without a result" if contender.lost else ""
+        print(f"  {figure}  {contender.name}: {contender.expression}{lost}")
+    failed = [trial for trial in (*record.trials, *record.finals) if trial.status is Status.FAILED]
+    for trial in failed:
+        print(f"{trial.stage} trial {trial.number} ({trial.expression}) failed:\n{trial.outcome.message.rstrip()}")

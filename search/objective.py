@@ -49,16 +49,17 @@ class TaskObjective:
 
         import actc
         from actc.search import networks, tasks
-        from actc.search.training import RECIPES, measure, scale_weights_, train
+        from actc.search.training import RECIPES, measure, scale_weights_, single_threaded, train
 
         task = tasks.named(self.task)
         moment = second_moment(expr)
-        generator = torch.Generator().manual_seed(seed)
-        model = networks.build(self.network, lambda: actc.Activation(expr, safe=True), task.classes)
-        scale_weights_(model, moment, generator)
-        training = train(model, task.train, task.validation, task.classes, RECIPES[self.recipe], generator)
-        accuracy, loss = measure(model, getattr(task, self.split))
-        figures = {f"{self.split}_accuracy": accuracy, f"{self.split}_loss": loss}
+        with single_threaded():
+            generator = torch.Generator().manual_seed(seed)
+            model = networks.build(self.network, lambda: actc.Activation(expr, safe=True), task.classes)
+            scale_weights_(model, moment, generator)
+            training = train(model, task.train, task.validation, task.classes, RECIPES[self.recipe], generator)
+            measured = {split: measure(model, getattr(task, split)) for split in ("validation", self.split)}
+        figures = {f"{split}_{name}": value for split, pair in measured.items() for name, value in pair.items()}
         return {**figures, "epochs": training.epochs, "message": training.message}
 
 
@@ -82,3 +83,16 @@ def for_task(task: str) -> TaskObjective:
 
     tasks.named(task)
     return TaskObjective(task, *DEFAULTS[task])
+
+
+def description(configuration: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a `TaskObjective` of that configuration does, as pairs of a name and a text for a reader."""
+    from actc.search import tasks
+
+    task, recipe = tasks.named(configuration["task"]), configuration["recipe"]
+    splits = f"{len(task.train)} training, {len(task.validation)} validation, {len(task.test)} test images"
+    return [
+        ("data", f"{task.name}: {splits}; {task.classes} classes. {task.source}"),
+        ("network", f"{configuration['network']}; weights drawn with variance 1 / (fan_in E[f(z)^2]), z ~ N(0, 1); safe=True"),
+        ("recipe", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items())),
+    ]

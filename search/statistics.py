@@ -16,6 +16,11 @@ class Estimate:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        if self.count < 2:
+            return f"{self.mean:.4f} (a single run)"
+        return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -122,7 +122,7 @@ class Study:
         Raises `StudyError` when the strategy has nothing new to offer.
         """
         number = len(self._trials)
-        rng = np.random.default_rng(self._entropy(number, PROPOSAL))
+        rng = np.random.default_rng(self._seed(number, PROPOSAL))
         for _ in range(ATTEMPTS):
             for proposal in self.strategy.ask(self.trials, rng):
                 if not isinstance(proposal, Proposal):

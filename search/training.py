@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -85,19 +86,30 @@ def train(model: nn.Module, data: Split, validation: Split, classes: int, recipe
             optimizer.step()
             schedule.step()
             total += value * len(places)
-        accuracy, loss_there = measure(model, validation)
-        if not math.isfinite(loss_there):
-            raise Diverged(f"the validation loss became {loss_there} after epoch {epoch}", epochs)
-        epochs.append({"training_loss": total / len(data), "validation_loss": loss_there, "validation_accuracy": accuracy})
-        if epoch >= recipe.hopeless_after and accuracy <= 1.5 / classes:
+        there = measure(model, validation)
+        if not math.isfinite(there["loss"]):
+            raise Diverged(f"the validation loss became {there['loss']} after epoch {epoch}", epochs)
+        epochs.append({"training_loss": total / len(data), **{f"validation_{name}": value for name, value in there.items()}})
+        if epoch >= recipe.hopeless_after and there["accuracy"] <= 1.5 / classes:
             return Training(epochs, f"stopped after epoch {epoch}: still at chance level")
     return Training(epochs)
 
 
 @torch.no_grad()
-def measure(model: nn.Module, split: Split) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of `model` on `split`."""
+def measure(model: nn.Module, split: Split) -> dict[str, float]:
+    """`accuracy` and `loss` (mean cross-entropy) of `model` on `split`."""
     model.eval()
     logits: Tensor = model(split.inputs)
-    loss = functional.cross_entropy(logits, split.labels)
-    return (logits.argmax(dim=1) == split.labels).double().mean().item(), loss.item()
+    loss = functional.cross_entropy(logits, split.labels).item()
+    return {"accuracy": (logits.argmax(dim=1) == split.labels).double().mean().item(), "loss": loss}
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """One torch thread: sums come out the same wherever this runs, and tensors this small are slower with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -9,11 +9,11 @@ from actc.search.errors import StudyError
 from actc.search.tasks import Split, Task
 
 TRAIN_PER_CLASS = 60
-VALIDATION_PER_CLASS = 40
+VALIDATION_PER_CLASS = 60
 
 
 def digits() -> Task:
-    """The 1,797 digits in a fixed split: 60 a class for training, 40 a class for validation, the other 797 for the test.
+    """The 1,797 digits in a fixed split: 60 a class for training, 60 a class for validation, the other 597 for the test.
 
     So few for training, because with two thirds of the images every sensible activation is right on 98 %, and nothing can
     be told apart. The split is balanced as in the papers (dissertation appendix A.1). Raises `StudyError` without the data.
