@@ -1,5 +1,6 @@
 """actc: a compiler for neural-network activation functions."""
 
+from actc.catalogue import KnownActivation, library
 from actc.derivatives import derivative
 from actc.errors import ActcError, ExpressionError, ParseError
 from actc.expr import Expr
@@ -7,4 +8,4 @@ from actc.parsing import parse
 
 __version__ = "0.1.0"
 
-__all__ = ["ActcError", "Expr", "ExpressionError", "ParseError", "derivative", "parse"]
+__all__ = ["ActcError", "Expr", "ExpressionError", "KnownActivation", "ParseError", "derivative", "library", "parse"]

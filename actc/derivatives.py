@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from actc.errors import ExpressionError
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.operators import operator
 from actc.parsing import parse
@@ -16,7 +15,8 @@ _ZERO, _ONE = constant(0), constant(1)
 def derivative(expression: str | Expr, name: str = "x", order: int = 1) -> Expr:
     """The ``order``-th partial derivative with respect to an input or parameter.
 
-    At kinks the value is torch's convention, as the operator's row states it. The derivative of an expression that ends in ``saturate``
+    At kinks the value is torch's convention, as the operator's row states it. The derivative of an expression that
+    ends in ``saturate``
     (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a negative order.
 
     >>> import actc
@@ -98,7 +98,8 @@ def _tidy(template: Expr, values: dict[str, Expr]) -> Expr:
 
 
 def fold(name: str, *args: Expr) -> Expr:
-    """The application with exact zeros and ones folded away: structural facts of differentiation, where 0 means "does not depend on it"."""
+    """The application with exact zeros and ones folded away: structural facts of differentiation, where 0 means "does
+    not depend on it"."""
     a, b = args[0] if args else None, args[1] if len(args) > 1 else None
     if name == "add" and a is not None and b is not None:
         if a is _ZERO or b is _ZERO:

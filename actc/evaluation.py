@@ -12,20 +12,24 @@ import numpy as np
 
 from actc.expr import Expr, postorder
 from actc.operators import OPERATORS, operator
-from actc.program import Program
 
-#: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits, enough to see
+#: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits,
+#: enough to see
 #: e^−1000 beside 1 and the cancellation of the smallest float64 cubed.
 _ZERO_DIGITS = 1200
 
 
 def evaluate(root: Expr, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """See :meth:`actc.expr.Expr.evaluate`."""
+    from actc.program import Program
+
     names = root.variables
     # A constant function of x still takes its x, and has its shape.
     wanted = names or ("x",)
     if len(inputs) > len(wanted):
-        raise TypeError(f"{len(inputs)} inputs given, but the expression has {len(names)}: {', '.join(names) or 'none'}")
+        raise TypeError(
+            f"{len(inputs)} inputs given, but the expression has {len(names)}: {', '.join(names) or 'none'}"
+        )
     given = dict(zip(wanted, inputs, strict=False))
     if clash := given.keys() & values.keys():
         raise TypeError(f"{', '.join(sorted(clash))} given twice, by position and by name")
@@ -59,7 +63,11 @@ def evaluate_mp(root: Expr, digits: int = 50, **values: Any) -> mpmath.mpf:
         with mpmath.workdps(working):
             after = _evaluate_mp_once(root, values)
             agree = (mpmath.isnan(before) and mpmath.isnan(after)) or before == after
-            close = agree or (mpmath.isfinite(before) and mpmath.isfinite(after) and abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits)
+            close = agree or (
+                mpmath.isfinite(before)
+                and mpmath.isfinite(after)
+                and abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits
+            )
         if (close and (after != 0 or working >= _ZERO_DIGITS)) or working > 8 * _ZERO_DIGITS:
             return after
         before = after

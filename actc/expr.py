@@ -1,6 +1,7 @@
 """Expressions: immutable, interned nodes of a directed acyclic graph.
 
-Two structurally equal expressions are the same object, so ``is`` decides equality, dictionaries need no deep hashing and
+Two structurally equal expressions are the same object, so ``is`` decides equality, dictionaries need no deep hashing
+and
 a shared subexpression is computed once by every pass that walks :func:`postorder`.
 """
 
@@ -31,7 +32,8 @@ RESERVED = {
 
 Number = int | float | Fraction
 
-#: A constant's numerator and denominator stay under about 400 decimal digits, so that no arithmetic on them can explode.
+#: A constant's numerator and denominator stay under about 400 decimal digits, so that no arithmetic on them can
+#: explode.
 MAX_BITS = 1400
 
 _nodes: weakref.WeakValueDictionary[tuple[Any, ...], Expr] = weakref.WeakValueDictionary()
@@ -63,7 +65,7 @@ class Expr:
     # numpy scalars on the left would otherwise swallow an Expr into an object array.
     __array_ufunc__ = None
 
-    def __init__(self, *_: object) -> NoReturn:
+    def __init__(self, *_: object) -> None:
         raise TypeError("build expressions with actc.parse(text), or actc.expr.symbol, constant and apply")
 
     # --- what occurs in it ---------------------------------------------------------------------------------------
@@ -89,7 +91,8 @@ class Expr:
         """The value in float64 by numpy: the living definition that backends are compared with.
 
         Inputs are given in the order of :attr:`variables` or by name, parameters by name; anything that
-        ``numpy.asarray(..., dtype=float64)`` takes, broadcast against each other. Returns a float64 array of the broadcast
+        ``numpy.asarray(..., dtype=float64)`` takes, broadcast against each other. Returns a float64 array of the
+        broadcast
         shape. Poles give infinities, points outside a domain NaN. Raises TypeError for a missing or unknown name.
 
         >>> import actc
@@ -103,7 +106,8 @@ class Expr:
     def evaluate_mp(self, digits: int = 50, **values: Any) -> mpmath.mpf:
         """The real value to ``digits`` correct decimal digits by mpmath, as an ``mpf``: the oracle.
 
-        Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, ``inf`` at poles.
+        Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, ``inf`` at
+        poles.
         """
         from actc.evaluation import evaluate_mp
 
@@ -117,7 +121,9 @@ class Expr:
         'y*2'
         """
         table = {name: as_expr(value) for name, value in replacements.items()}
-        return rebuild(self, lambda node, args: table.get(node.name, node) if node.kind == "symbol" else node.with_args(args))
+        return rebuild(
+            self, lambda node, args: table.get(node.name, node) if node.kind == "symbol" else node.with_args(args)
+        )
 
     def with_args(self, args: tuple[Expr, ...]) -> Expr:
         """This application with other arguments; symbols and constants are returned unchanged."""
@@ -160,7 +166,9 @@ class Expr:
         return self
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("an expression has no truth value; compare with `is`, or write where(condition, a, b) in its text")
+        raise TypeError(
+            "an expression has no truth value; compare with `is`, or write where(condition, a, b) in its text"
+        )
 
     # --- Python's operators build nodes --------------------------------------------------------------------------
 
@@ -235,11 +243,15 @@ def symbol(name: str) -> Expr:
     from actc.operators import is_operator
 
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise ExpressionError(f"{name!r} is no name for a parameter; use letters, digits and underscores, and no Python keyword")
+        raise ExpressionError(
+            f"{name!r} is no name for a parameter; use letters, digits and underscores, and no Python keyword"
+        )
     if name in RESERVED:
         raise ExpressionError(f"{name!r} is no name for a parameter: {RESERVED[name]}")
     if is_operator(name):
-        raise ExpressionError(f"{name!r} is an operator and needs its arguments, as in {name}(x); a parameter needs another name")
+        raise ExpressionError(
+            f"{name!r} is an operator and needs its arguments, as in {name}(x); a parameter needs another name"
+        )
     return _intern("symbol", name, (), None)
 
 
@@ -250,11 +262,15 @@ def constant(value: Number) -> Expr:
     """
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ExpressionError(f"{value!r} is no constant of an expression; use where(...) to treat a tail on its own")
+            raise ExpressionError(
+                f"{value!r} is no constant of an expression; use where(...) to treat a tail on its own"
+            )
         value = Fraction(repr(value))
     exact = Fraction(value)
     if not _small(exact):
-        raise ExpressionError("this constant has over 400 digits, beyond every floating-point type; write a smaller one")
+        raise ExpressionError(
+            "this constant has over 400 digits, beyond every floating-point type; write a smaller one"
+        )
     return _intern("constant", "", (), exact)
 
 

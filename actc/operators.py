@@ -1,12 +1,15 @@
 """The operator table: one row says everything about one operator.
 
-Parsing, printing, evaluation, derivatives, safety, code generation, documentation and the property tests range over the rows;
+Parsing, printing, evaluation, derivatives, safety, code generation, documentation and the property tests range over
+the rows;
 nothing else lists operators by name. To add an operator is to add a row.
 
-A row is either **primitive** (it carries code for numpy and ATen) or **defined** (``definition``, a text over other rows). Every
+A row is either **primitive** (it carries code for numpy and ATen) or **defined** (``definition``, a text over other
+rows). Every
 row has its own mpmath function, in textbook form and independent of the definition, as the oracle.
 
-Texts in a row (``definition``, ``derivative``, ``differential``, ``safe``) are expressions over the names in its signature.
+Texts in a row (``definition``, ``derivative``, ``differential``, ``safe``) are expressions over the names in its
+signature.
 They are written for accuracy in floating point: the bound that the tests hold them to is
 |error| ≤ 8u·(|f| + |x·f'|) with u the unit roundoff, for the value and likewise for the first derivative.
 """
@@ -49,14 +52,15 @@ class Law(Enum):
 class _Lazy:
     """A module imported at its first use, since importing actc must stay cheap."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, module: str, member: str = "") -> None:
+        self._module, self._member = module, member
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
+        module = importlib.import_module(self._module)
+        return getattr(getattr(module, self._member) if self._member else module, attribute)
 
 
-mp = _Lazy("mpmath")
+mp = _Lazy("mpmath", "mp")
 special = _Lazy("scipy.special")
 
 
@@ -72,7 +76,8 @@ class Operator:
     definition: str | None = None
     #: Partial derivatives as texts, one an argument; None: those of the definition.
     derivative: tuple[str, ...] | None = None
-    #: Or the differential as one text over the arguments and their differentials dx, dy, ...: for operators that select, so that a
+    #: Or the differential as one text over the arguments and their differentials dx, dy, ...: for operators that
+    #: select, so that a
     #: branch not taken cannot poison the result by 0·inf.
     differential: str | None = None
     #: float64 arrays to a float64 array; None: evaluate the definition.
@@ -96,7 +101,8 @@ class Operator:
     #: "even", "odd" or "".
     parity: str = ""
     laws: frozenset[Law] = frozenset()
-    #: Values returned at -inf and +inf, by the first argument, defaults for the rest: what the definition gives in IEEE arithmetic.
+    #: Values returned at -inf and +inf, by the first argument, defaults for the rest: what the definition gives in
+    #: IEEE arithmetic.
     at_infinity: tuple[float, float] = (NAN, NAN)
     #: LaTeX with ``{0}``, ``{1}`` for arguments; empty: the name in upright letters.
     latex: str = ""
@@ -137,12 +143,15 @@ class Operator:
         if len(args) < least or (len(args) > most and not self.variadic):
             wanted = f"{least} or more" if self.variadic else str(most) if least == most else f"{least} to {most}"
             plural = "" if wanted == "1" else "s"
-            raise ExpressionError(f"{self.name} takes {wanted} argument{plural}, got {len(args)}; write {self.signature}")
+            raise ExpressionError(
+                f"{self.name} takes {wanted} argument{plural}, got {len(args)}; write {self.signature}"
+            )
         missing = most - len(args)
         return args + tuple(constant(d) for d in self.defaults[len(self.defaults) - missing :]) if missing > 0 else args
 
     def text(self, which: str) -> Expr | None:
-        """The row's text ``definition``, ``differential`` or ``safe`` as an expression over its argument names, or None."""
+        """The row's text ``definition``, ``differential`` or ``safe`` as an expression over its argument names, or
+        None."""
         return self._texts.get(which)
 
     @cached_property
@@ -199,7 +208,14 @@ def _mp_exp(a: Any) -> Any:
 def _mp_pow(a: Any, b: Any) -> Any:
     if a == 0 and b < 0:
         return mp.inf
-    if a != 0 and b != 0 and mp.isfinite(a) and mp.isfinite(b) and abs(a) != 1 and mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE:
+    if (
+        a != 0
+        and b != 0
+        and mp.isfinite(a)
+        and mp.isfinite(b)
+        and abs(a) != 1
+        and mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE
+    ):
         return mp.inf if (b > 0) == (abs(a) > 1) else mp.zero
     return a**b
 
@@ -213,14 +229,18 @@ def _mp_floor(a: Any) -> Any:
 
 
 def _mp_erfc(a: Any) -> Any:
-    return mp.erfc(a) if abs(a) < 2**1000 else (mp.zero if a > 0 else mp.mpf(2))
+    if abs(a) >= 10**6:
+        return mp.zero if a > 0 else mp.mpf(2)
+    # 2 − erfc(−a) differs from 2 by less than e^(−a²); mpmath would sum a² terms to find that out.
+    return mp.mpf(2) if a < 0 and a * a > mp.prec else mp.erfc(a)
 
 
 def _mp_i(order: int, a: Any) -> Any:
     if mp.isinf(a):
         return mp.zero
     if abs(a) > 1e4:
-        # DLMF 10.40.1, the exponential cancelled by hand; terms shrink until k ≈ 2|a|, far beyond any precision used here.
+        # DLMF 10.40.1, the exponential cancelled by hand; terms shrink until k ≈ 2|a|, far beyond any precision used
+        # here.
         total, term, k, n = mp.one, mp.one, 1, 4 * order * order
         while abs(term) > mp.eps and k < 500:
             term *= -(mp.mpf(n) - (2 * k - 1) ** 2) / (k * 8 * abs(a))
@@ -259,7 +279,13 @@ _SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543
 _FLOAT64_MAX = float(np.finfo(np.float64).max)
 
 
-def _compare(name: str, sign: str, oracle: Callable[[Any, Any], bool], numpy: Callable[..., Any], laws: frozenset[Law] = frozenset()) -> Operator:
+def _compare(
+    name: str,
+    sign: str,
+    oracle: Callable[[Any, Any], bool],
+    numpy: Callable[..., Any],
+    laws: frozenset[Law] = frozenset(),
+) -> Operator:
     return Operator(
         f"{name}(x, y)",
         mpmath=lambda a, b: mp.one if oracle(a, b) else mp.zero,
@@ -271,48 +297,205 @@ def _compare(name: str, sign: str, oracle: Callable[[Any, Any], bool], numpy: Ca
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
-        latex={"le": r"{0} \le {1}", "ge": r"{0} \ge {1}", "eq": "{0} = {1}", "ne": r"{0} \ne {1}"}.get(name, f"{{0}} {sign} {{1}}"),
+        latex={"le": r"{0} \le {1}", "ge": r"{0} \ge {1}", "eq": "{0} = {1}", "ne": r"{0} \ne {1}"}.get(
+            name, f"{{0}} {sign} {{1}}"
+        ),
         source="1 where it holds, else 0, also where an argument is NaN (except ne)",
     )
 
 
 _ROWS = (
     # --- arithmetic ----------------------------------------------------------------------------------------------
-    Operator("pi()", mpmath=lambda: +mp.pi, numpy=lambda: np.float64(math.pi), aten="math.pi", sympy="pi", derivative=(), image=(math.pi, math.pi), latex=r"\pi"),
-    Operator("add(x, y)", mpmath=lambda a, b: a + b, numpy=np.add, aten="{0} + {1}", sympy="{0} + {1}", derivative=("1", "1"), safe="saturate(x + y)", laws=frozenset({_C, _A})),
-    Operator("sub(x, y)", mpmath=lambda a, b: a - b, numpy=np.subtract, aten="{0} - {1}", sympy="{0} - {1}", derivative=("1", "-1"), safe="saturate(x - y)"),
-    Operator("mul(x, y)", mpmath=lambda a, b: a * b, numpy=np.multiply, aten="{0} * {1}", sympy="{0} * {1}", derivative=("y", "x"), safe="saturate(x*y)", laws=frozenset({_C, _A})),
     Operator(
-        "div(x, y)", mpmath=_mp_div, numpy=np.divide, aten="{0} / {1}", sympy="{0} / {1}",
-        derivative=("1/y", "-(x/y)/y"), safe="saturate(div_no_nan(x, y))",
+        "pi()",
+        mpmath=lambda: +mp.pi,
+        numpy=lambda: np.float64(math.pi),
+        aten="math.pi",
+        sympy="pi",
+        derivative=(),
+        image=(math.pi, math.pi),
+        latex=r"\pi",
     ),
-    Operator("neg(x)", mpmath=lambda a: -a, numpy=np.negative, aten="-{0}", sympy="-{0}", derivative=("-1",), monotone=-1, parity="odd", laws=frozenset({Law.INVOLUTION}), at_infinity=(INF, -INF)),
     Operator(
-        "pow(x, y)", mpmath=_mp_pow, numpy=np.power, aten="torch.pow({0}, {1})", sympy="{0}**{1}",
-        derivative=("y*x**(y - 1)", "where((x == 0)*(y >= 0), 0, x**y*log(x))"), safe="saturate(pow_no_nan(x, y))",
+        "add(x, y)",
+        mpmath=lambda a, b: a + b,
+        numpy=np.add,
+        aten="{0} + {1}",
+        sympy="{0} + {1}",
+        derivative=("1", "1"),
+        safe="saturate(x + y)",
+        laws=frozenset({_C, _A}),
     ),
-    Operator("square(x)", mpmath=lambda a: a * a, definition="x*x", derivative=("2*x",), safe="saturate(square(x))", image=(0.0, INF), parity="even", at_infinity=(INF, INF), latex="{0}^2"),
-    Operator("cube(x)", mpmath=lambda a: a**3, definition="x*x*x", derivative=("3*square(x)",), safe="saturate(cube(x))", monotone=1, parity="odd", at_infinity=(-INF, INF), latex="{0}^3"),
     Operator(
-        "reciprocal(x)", mpmath=lambda a: _mp_div(mp.one, a), definition="1/x", derivative=("-square(1/x)",), safe="saturate(div_no_nan(1, x))",
-        poles=(0.0,), parity="odd", laws=frozenset({Law.INVOLUTION}), at_infinity=(-0.0, 0.0), aliases=("inv",), latex="{0}^{{-1}}",
+        "sub(x, y)",
+        mpmath=lambda a, b: a - b,
+        numpy=np.subtract,
+        aten="{0} - {1}",
+        sympy="{0} - {1}",
+        derivative=("1", "-1"),
+        safe="saturate(x - y)",
     ),
-    Operator("abs(x)", mpmath=lambda a: abs(a), numpy=np.abs, aten="torch.abs({t0})", sympy="Abs({0})", derivative=("sign(x)",), image=(0.0, INF), kinks=(0.0,), parity="even", laws=frozenset({Law.PROJECTION}), at_infinity=(INF, INF), aliases=("fabs",), latex=r"\left|{0}\right|"),
-    Operator("sign(x)", mpmath=lambda a: mp.sign(a), numpy=np.sign, aten="torch.sign({t0})", sympy="sign({0})", derivative=("0",), image=(-1.0, 1.0), poles=(0.0,), monotone=1, parity="odd", laws=frozenset({Law.PROJECTION}), at_infinity=(-1.0, 1.0), aliases=("sgn",)),
-    Operator("floor(x)", mpmath=_mp_floor, numpy=np.floor, aten="torch.floor({t0})", sympy="floor({0})", derivative=("0",), monotone=1, laws=frozenset({Law.PROJECTION}), at_infinity=(-INF, INF), latex=r"\left\lfloor{0}\right\rfloor"),
-    Operator("hypot(x, y)", mpmath=lambda a, b: mp.hypot(a, b), numpy=np.hypot, aten="torch.hypot({t0}, {t1})", sympy="sqrt({0}**2 + {1}**2)", derivative=("div_no_nan(x, hypot(x, y))", "div_no_nan(y, hypot(x, y))"), safe="saturate(hypot(x, y))", image=(0.0, INF), laws=frozenset({_C, _A})),
+    Operator(
+        "mul(x, y)",
+        mpmath=lambda a, b: a * b,
+        numpy=np.multiply,
+        aten="{0} * {1}",
+        sympy="{0} * {1}",
+        derivative=("y", "x"),
+        safe="saturate(x*y)",
+        laws=frozenset({_C, _A}),
+    ),
+    Operator(
+        "div(x, y)",
+        mpmath=_mp_div,
+        numpy=np.divide,
+        aten="{0} / {1}",
+        sympy="{0} / {1}",
+        derivative=("1/y", "-(x/y)/y"),
+        safe="saturate(div_no_nan(x, y))",
+    ),
+    Operator(
+        "neg(x)",
+        mpmath=lambda a: -a,
+        numpy=np.negative,
+        aten="-{0}",
+        sympy="-{0}",
+        derivative=("-1",),
+        monotone=-1,
+        parity="odd",
+        laws=frozenset({Law.INVOLUTION}),
+        at_infinity=(INF, -INF),
+    ),
+    Operator(
+        "pow(x, y)",
+        mpmath=_mp_pow,
+        numpy=np.power,
+        aten="torch.pow({0}, {1})",
+        sympy="{0}**{1}",
+        derivative=("y*x**(y - 1)", "where((x == 0)*(y >= 0), 0, x**y*log(x))"),
+        safe="saturate(pow_no_nan(x, y))",
+    ),
+    Operator(
+        "square(x)",
+        mpmath=lambda a: a * a,
+        definition="x*x",
+        derivative=("2*x",),
+        safe="saturate(square(x))",
+        image=(0.0, INF),
+        parity="even",
+        at_infinity=(INF, INF),
+        latex="{0}^2",
+    ),
+    Operator(
+        "cube(x)",
+        mpmath=lambda a: a**3,
+        definition="x*x*x",
+        derivative=("3*square(x)",),
+        safe="saturate(cube(x))",
+        monotone=1,
+        parity="odd",
+        at_infinity=(-INF, INF),
+        latex="{0}^3",
+    ),
+    Operator(
+        "reciprocal(x)",
+        mpmath=lambda a: _mp_div(mp.one, a),
+        definition="1/x",
+        derivative=("-square(1/x)",),
+        safe="saturate(div_no_nan(1, x))",
+        poles=(0.0,),
+        parity="odd",
+        laws=frozenset({Law.INVOLUTION}),
+        at_infinity=(-0.0, 0.0),
+        aliases=("inv",),
+        latex="{0}^{{-1}}",
+    ),
+    Operator(
+        "abs(x)",
+        mpmath=lambda a: abs(a),
+        numpy=np.abs,
+        aten="torch.abs({t0})",
+        sympy="Abs({0})",
+        derivative=("sign(x)",),
+        image=(0.0, INF),
+        kinks=(0.0,),
+        parity="even",
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(INF, INF),
+        aliases=("fabs",),
+        latex=r"\left|{0}\right|",
+    ),
+    Operator(
+        "sign(x)",
+        mpmath=lambda a: mp.sign(a),
+        numpy=np.sign,
+        aten="torch.sign({t0})",
+        sympy="sign({0})",
+        derivative=("0",),
+        image=(-1.0, 1.0),
+        poles=(0.0,),
+        monotone=1,
+        parity="odd",
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(-1.0, 1.0),
+        aliases=("sgn",),
+    ),
+    Operator(
+        "floor(x)",
+        mpmath=_mp_floor,
+        numpy=np.floor,
+        aten="torch.floor({t0})",
+        sympy="floor({0})",
+        derivative=("0",),
+        monotone=1,
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(-INF, INF),
+        latex=r"\left\lfloor{0}\right\rfloor",
+    ),
+    Operator(
+        "hypot(x, y)",
+        mpmath=lambda a, b: mp.hypot(a, b),
+        numpy=np.hypot,
+        aten="torch.hypot({t0}, {t1})",
+        sympy="sqrt({0}**2 + {1}**2)",
+        derivative=("div_no_nan(x, hypot(x, y))", "div_no_nan(y, hypot(x, y))"),
+        safe="saturate(hypot(x, y))",
+        image=(0.0, INF),
+        laws=frozenset({_C, _A}),
+    ),
     # --- choice --------------------------------------------------------------------------------------------------
     Operator(
-        "max(x, y)", mpmath=lambda a, b: max(a, b), numpy=np.maximum, aten="torch.maximum({t0}, {t1})", sympy="Max({0}, {1})",
-        differential="where(x > y, dx, where(x < y, dy, (dx + dy)/2))", laws=frozenset({_C, _A, _I}), aliases=("maximum",), latex=r"\max({0}, {1})",
+        "max(x, y)",
+        mpmath=lambda a, b: max(a, b),
+        numpy=np.maximum,
+        aten="torch.maximum({t0}, {t1})",
+        sympy="Max({0}, {1})",
+        differential="where(x > y, dx, where(x < y, dy, (dx + dy)/2))",
+        laws=frozenset({_C, _A, _I}),
+        aliases=("maximum",),
+        latex=r"\max({0}, {1})",
         source="ties split the gradient, as torch.maximum",
     ),
     Operator(
-        "min(x, y)", mpmath=lambda a, b: min(a, b), numpy=np.minimum, aten="torch.minimum({t0}, {t1})", sympy="Min({0}, {1})",
-        differential="where(x < y, dx, where(x > y, dy, (dx + dy)/2))", laws=frozenset({_C, _A, _I}), aliases=("minimum",), latex=r"\min({0}, {1})",
+        "min(x, y)",
+        mpmath=lambda a, b: min(a, b),
+        numpy=np.minimum,
+        aten="torch.minimum({t0}, {t1})",
+        sympy="Min({0}, {1})",
+        differential="where(x < y, dx, where(x > y, dy, (dx + dy)/2))",
+        laws=frozenset({_C, _A, _I}),
+        aliases=("minimum",),
+        latex=r"\min({0}, {1})",
         source="ties split the gradient, as torch.minimum",
     ),
-    Operator("where(x, y, z)", mpmath=lambda c, a, b: a if c != 0 else b, numpy=lambda c, a, b: np.where(c != 0, a, b), aten="torch.where({0} != 0, {t1}, {t2})", sympy="Piecewise(({1}, Ne({0}, 0)), ({2}, True))", differential="where(x, dy, dz)"),
+    Operator(
+        "where(x, y, z)",
+        mpmath=lambda c, a, b: a if c != 0 else b,
+        numpy=lambda c, a, b: np.where(c != 0, a, b),
+        aten="torch.where({0} != 0, {t1}, {t2})",
+        sympy="Piecewise(({1}, Ne({0}, 0)), ({2}, True))",
+        differential="where(x, dy, dz)",
+    ),
     _compare("lt", "<", lambda a, b: a < b, np.less),
     _compare("le", "<=", lambda a, b: a <= b, np.less_equal),
     _compare("gt", ">", lambda a, b: a > b, np.greater),
@@ -320,115 +503,665 @@ _ROWS = (
     _compare("eq", "==", lambda a, b: a == b, np.equal, frozenset({_C})),
     _compare("ne", "!=", lambda a, b: a != b, np.not_equal, frozenset({_C})),
     Operator(
-        "clamp(x, low, high)", mpmath=_mp_clip, definition="min(max(x, low), high)", differential="where((x >= low)*(x <= high), dx, where(x < low, dlow, dhigh))",
-        monotone=1, laws=frozenset({Law.PROJECTION}), aliases=("clip",), source="gradient 1 at both ends, as torch.clamp",
+        "clamp(x, low, high)",
+        mpmath=_mp_clip,
+        definition="min(max(x, low), high)",
+        differential="where((x >= low)*(x <= high), dx, where(x < low, dlow, dhigh))",
+        monotone=1,
+        laws=frozenset({Law.PROJECTION}),
+        aliases=("clip",),
+        source="gradient 1 at both ends, as torch.clamp",
     ),
     Operator("left(x, y)", mpmath=lambda a, b: a, definition="x", source="GRAFS figure 1, L"),
     Operator("right(x, y)", mpmath=lambda a, b: b, definition="y", source="GRAFS figure 1, R"),
-    Operator("sum_n(x, y)", mpmath=lambda *a: mp.fsum(a), definition="x + y", variadic=True, safe="saturate(x + y)", source="AQuaSurF appendix B, n-ary node"),
-    Operator("prod_n(x, y)", mpmath=lambda *a: mp.fprod(a), definition="x*y", variadic=True, safe="saturate(x*y)", source="AQuaSurF appendix B, n-ary node"),
-    Operator("max_n(x, y)", mpmath=lambda *a: max(a), definition="max(x, y)", variadic=True, source="AQuaSurF appendix B, n-ary node"),
-    Operator("min_n(x, y)", mpmath=lambda *a: min(a), definition="min(x, y)", variadic=True, source="AQuaSurF appendix B, n-ary node"),
+    Operator(
+        "sum_n(x, y)",
+        mpmath=lambda *a: mp.fsum(a),
+        definition="x + y",
+        variadic=True,
+        safe="saturate(x + y)",
+        source="AQuaSurF appendix B, n-ary node",
+    ),
+    Operator(
+        "prod_n(x, y)",
+        mpmath=lambda *a: mp.fprod(a),
+        definition="x*y",
+        variadic=True,
+        safe="saturate(x*y)",
+        source="AQuaSurF appendix B, n-ary node",
+    ),
+    Operator(
+        "max_n(x, y)",
+        mpmath=lambda *a: max(a),
+        definition="max(x, y)",
+        variadic=True,
+        source="AQuaSurF appendix B, n-ary node",
+    ),
+    Operator(
+        "min_n(x, y)",
+        mpmath=lambda *a: min(a),
+        definition="min(x, y)",
+        variadic=True,
+        source="AQuaSurF appendix B, n-ary node",
+    ),
     # --- safety: what safe mode writes ---------------------------------------------------------------------------
     Operator(
-        "div_no_nan(x, y)", mpmath=lambda a, b: mp.zero if b == 0 else a / b, definition="where(y == 0, 0, x/y)",
-        derivative=("div_no_nan(1, y)", "-div_no_nan(div_no_nan(x, y), y)"), safe="saturate(div_no_nan(x, y))", source="PANGAEA §4.1: 0 where the divisor is 0",
+        "div_no_nan(x, y)",
+        mpmath=lambda a, b: mp.zero if b == 0 else a / b,
+        definition="where(y == 0, 0, x/y)",
+        derivative=("div_no_nan(1, y)", "-div_no_nan(div_no_nan(x, y), y)"),
+        safe="saturate(div_no_nan(x, y))",
+        source="PANGAEA §4.1: 0 where the divisor is 0",
     ),
     Operator(
-        "pow_no_nan(x, y)", mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else a**b,
+        "pow_no_nan(x, y)",
+        mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else a**b,
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
-        derivative=("y*pow_no_nan(x, y - 1)", "where(x > 0, x**y*log(x), 0)"), safe="saturate(pow_no_nan(x, y))", source="0 at the pole and outside the domain",
+        derivative=("y*pow_no_nan(x, y - 1)", "where(x > 0, x**y*log(x), 0)"),
+        safe="saturate(pow_no_nan(x, y))",
+        source="0 at the pole and outside the domain",
     ),
     Operator(
-        "saturate(x)", mpmath=lambda a: _mp_clip(a, -mp.mpf(_FLOAT64_MAX), mp.mpf(_FLOAT64_MAX)),
-        numpy=lambda a: np.clip(a, -_FLOAT64_MAX, _FLOAT64_MAX), aten="torch.clamp({t0}, torch.finfo({t0}.dtype).min, torch.finfo({t0}.dtype).max)", sympy="{0}",
-        differential="saturate(dx)", monotone=1, parity="odd", laws=frozenset({Law.PROJECTION}), at_infinity=(-_FLOAT64_MAX, _FLOAT64_MAX),
-        source="clamped to the finite range of the type it is computed in; at the root of an expression also of the type it is stored in",
+        "saturate(x)",
+        mpmath=lambda a: _mp_clip(a, -mp.mpf(_FLOAT64_MAX), mp.mpf(_FLOAT64_MAX)),
+        numpy=lambda a: np.clip(a, -_FLOAT64_MAX, _FLOAT64_MAX),
+        aten="torch.clamp({t0}, torch.finfo({t0}.dtype).min, torch.finfo({t0}.dtype).max)",
+        sympy="{0}",
+        differential="saturate(dx)",
+        monotone=1,
+        parity="odd",
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(-_FLOAT64_MAX, _FLOAT64_MAX),
+        source="clamped to the finite range of the type it is computed in; at the root also of the stored type",
     ),
-    Operator("bound(x, limit=10)", mpmath=lambda a, b: _mp_clip(a, -b, b), definition="clamp(x, -limit, limit)", monotone=1, parity="odd", image=(-10.0, 10.0), at_infinity=(-10.0, 10.0), source="GRAFS §3.3, unbounded operations constrained to |y| ≤ ℓ"),
+    Operator(
+        "bound(x, limit=10)",
+        mpmath=lambda a, b: _mp_clip(a, -b, b),
+        definition="clamp(x, -limit, limit)",
+        monotone=1,
+        parity="odd",
+        image=(-10.0, 10.0),
+        at_infinity=(-10.0, 10.0),
+        source="GRAFS §3.3, unbounded operations constrained to |y| ≤ ℓ",
+    ),
     # --- roots, exponentials, logarithms -------------------------------------------------------------------------
-    Operator("sqrt(x)", mpmath=lambda a: mp.sqrt(a), numpy=np.sqrt, aten="torch.sqrt({t0})", sympy="sqrt({0})", derivative=("1/(2*sqrt(x))",), safe="sqrt(max(x, 0))", domain=(0.0, INF), image=(0.0, INF), monotone=1, at_infinity=(NAN, INF), latex=r"\sqrt{{{0}}}"),
-    Operator("exp(x)", mpmath=_mp_exp, numpy=np.exp, aten="torch.exp({t0})", sympy="exp({0})", derivative=("exp(x)",), safe="saturate(exp(x))", image=(0.0, INF), monotone=1, at_infinity=(0.0, INF), latex="e^{{{0}}}"),
-    Operator("expm1(x)", mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a), numpy=np.expm1, aten="torch.expm1({t0})", sympy="exp({0}) - 1", derivative=("exp(x)",), safe="saturate(expm1(x))", image=(-1.0, INF), monotone=1, at_infinity=(-1.0, INF), latex="e^{{{0}}} - 1"),
-    Operator("log(x)", mpmath=lambda a: mp.log(a), numpy=np.log, aten="torch.log({t0})", sympy="log({0})", derivative=("1/x",), safe="log(max(x, 1.2e-38))", domain=(0.0, INF), poles=(0.0,), monotone=1, at_infinity=(NAN, INF), aliases=("ln",), latex=r"\log({0})", source="safe mode clamps the argument just above float32's smallest normal number, so that devices that flush subnormals agree"),
-    Operator("log1p(x)", mpmath=lambda a: mp.log1p(a), numpy=np.log1p, aten="torch.log1p({t0})", sympy="log(1 + {0})", derivative=("1/(1 + x)",), safe="log1p(max(x, -0.9999999))", domain=(-1.0, INF), poles=(-1.0,), monotone=1, at_infinity=(NAN, INF), latex=r"\log(1 + {0})"),
-    # --- trigonometric -------------------------------------------------------------------------------------------
-    Operator("sin(x)", mpmath=_mp_wave("sin"), numpy=np.sin, aten="torch.sin({t0})", sympy="sin({0})", derivative=("cos(x)",), image=(-1.0, 1.0), parity="odd"),
-    Operator("cos(x)", mpmath=_mp_wave("cos"), numpy=np.cos, aten="torch.cos({t0})", sympy="cos({0})", derivative=("-sin(x)",), image=(-1.0, 1.0), parity="even"),
-    Operator("tan(x)", mpmath=_mp_wave("tan"), numpy=np.tan, aten="torch.tan({t0})", sympy="tan({0})", derivative=("1 + square(tan(x))",), safe="saturate(tan(x))", parity="odd"),
-    Operator("asin(x)", mpmath=lambda a: mp.asin(a), numpy=np.arcsin, aten="torch.asin({t0})", sympy="asin({0})", derivative=("1/sqrt((1 - x)*(1 + x))",), safe="asin(clamp(x, -1, 1))", domain=(-1.0, 1.0), image=(-math.pi / 2, math.pi / 2), monotone=1, parity="odd", aliases=("arcsin",), latex=r"\arcsin({0})"),
-    Operator("acos(x)", mpmath=lambda a: mp.acos(a), numpy=np.arccos, aten="torch.acos({t0})", sympy="acos({0})", derivative=("-1/sqrt((1 - x)*(1 + x))",), safe="acos(clamp(x, -1, 1))", domain=(-1.0, 1.0), image=(0.0, math.pi), monotone=-1, aliases=("arccos",), latex=r"\arccos({0})"),
-    Operator("atan(x)", mpmath=lambda a: mp.atan(a), numpy=np.arctan, aten="torch.atan({t0})", sympy="atan({0})", derivative=("square(1/hypot(x, 1))",), image=(-math.pi / 2, math.pi / 2), monotone=1, parity="odd", at_infinity=(-math.pi / 2, math.pi / 2), aliases=("arctan",), latex=r"\arctan({0})"),
-    Operator("sinc_unnormalized(x)", mpmath=lambda a: mp.one if a == 0 else _mp_wave("sin")(a) / a, definition="where(x == 0, 1, sin(x)/x)", derivative=(f"where(abs(x) < 1, -x*{_polynomial(_SINC_SLOPE, 'square(x)')}, (cos(x) - sin(x)/x)/x)",), image=(-0.2172336282112217, 1.0), parity="even", source="CAFE §3.1.1; Ramachandran et al. 2017: sin(x)/x"),
     Operator(
-        "sinc(x)", mpmath=lambda a: mp.one if a == 0 else mp.nan if mp.isinf(a) else _mp_wave("sinpi")(a) / (mp.pi * a),
+        "sqrt(x)",
+        mpmath=lambda a: mp.sqrt(a),
+        numpy=np.sqrt,
+        aten="torch.sqrt({t0})",
+        sympy="sqrt({0})",
+        derivative=("1/(2*sqrt(x))",),
+        safe="sqrt(max(x, 0))",
+        domain=(0.0, INF),
+        image=(0.0, INF),
+        monotone=1,
+        at_infinity=(NAN, INF),
+        latex=r"\sqrt{{{0}}}",
+    ),
+    Operator(
+        "exp(x)",
+        mpmath=_mp_exp,
+        numpy=np.exp,
+        aten="torch.exp({t0})",
+        sympy="exp({0})",
+        derivative=("exp(x)",),
+        safe="saturate(exp(x))",
+        image=(0.0, INF),
+        monotone=1,
+        at_infinity=(0.0, INF),
+        latex="e^{{{0}}}",
+    ),
+    Operator(
+        "expm1(x)",
+        mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a),
+        numpy=np.expm1,
+        aten="torch.expm1({t0})",
+        sympy="exp({0}) - 1",
+        derivative=("exp(x)",),
+        safe="saturate(expm1(x))",
+        image=(-1.0, INF),
+        monotone=1,
+        at_infinity=(-1.0, INF),
+        latex="e^{{{0}}} - 1",
+    ),
+    Operator(
+        "log(x)",
+        mpmath=lambda a: mp.log(a),
+        numpy=np.log,
+        aten="torch.log({t0})",
+        sympy="log({0})",
+        derivative=("1/x",),
+        safe="log(max(x, 1.2e-38))",
+        domain=(0.0, INF),
+        poles=(0.0,),
+        monotone=1,
+        at_infinity=(NAN, INF),
+        aliases=("ln",),
+        latex=r"\log({0})",
+        source="safe mode clamps just above float32's smallest normal number, since some devices flush subnormals",
+    ),
+    Operator(
+        "log1p(x)",
+        mpmath=lambda a: mp.log1p(a),
+        numpy=np.log1p,
+        aten="torch.log1p({t0})",
+        sympy="log(1 + {0})",
+        derivative=("1/(1 + x)",),
+        safe="log1p(max(x, -0.9999999))",
+        domain=(-1.0, INF),
+        poles=(-1.0,),
+        monotone=1,
+        at_infinity=(NAN, INF),
+        latex=r"\log(1 + {0})",
+    ),
+    # --- trigonometric -------------------------------------------------------------------------------------------
+    Operator(
+        "sin(x)",
+        mpmath=_mp_wave("sin"),
+        numpy=np.sin,
+        aten="torch.sin({t0})",
+        sympy="sin({0})",
+        derivative=("cos(x)",),
+        image=(-1.0, 1.0),
+        parity="odd",
+    ),
+    Operator(
+        "cos(x)",
+        mpmath=_mp_wave("cos"),
+        numpy=np.cos,
+        aten="torch.cos({t0})",
+        sympy="cos({0})",
+        derivative=("-sin(x)",),
+        image=(-1.0, 1.0),
+        parity="even",
+    ),
+    Operator(
+        "tan(x)",
+        mpmath=_mp_wave("tan"),
+        numpy=np.tan,
+        aten="torch.tan({t0})",
+        sympy="tan({0})",
+        derivative=("1 + square(tan(x))",),
+        safe="saturate(tan(x))",
+        parity="odd",
+    ),
+    Operator(
+        "asin(x)",
+        mpmath=lambda a: mp.asin(a),
+        numpy=np.arcsin,
+        aten="torch.asin({t0})",
+        sympy="asin({0})",
+        derivative=("1/sqrt((1 - x)*(1 + x))",),
+        safe="asin(clamp(x, -1, 1))",
+        domain=(-1.0, 1.0),
+        image=(-math.pi / 2, math.pi / 2),
+        monotone=1,
+        parity="odd",
+        aliases=("arcsin",),
+        latex=r"\arcsin({0})",
+    ),
+    Operator(
+        "acos(x)",
+        mpmath=lambda a: mp.acos(a),
+        numpy=np.arccos,
+        aten="torch.acos({t0})",
+        sympy="acos({0})",
+        derivative=("-1/sqrt((1 - x)*(1 + x))",),
+        safe="acos(clamp(x, -1, 1))",
+        domain=(-1.0, 1.0),
+        image=(0.0, math.pi),
+        monotone=-1,
+        aliases=("arccos",),
+        latex=r"\arccos({0})",
+    ),
+    Operator(
+        "atan(x)",
+        mpmath=lambda a: mp.atan(a),
+        numpy=np.arctan,
+        aten="torch.atan({t0})",
+        sympy="atan({0})",
+        derivative=("square(1/hypot(x, 1))",),
+        image=(-math.pi / 2, math.pi / 2),
+        monotone=1,
+        parity="odd",
+        at_infinity=(-math.pi / 2, math.pi / 2),
+        aliases=("arctan",),
+        latex=r"\arctan({0})",
+    ),
+    Operator(
+        "sinc_unnormalized(x)",
+        mpmath=lambda a: mp.one if a == 0 else _mp_wave("sin")(a) / a,
+        definition="where(x == 0, 1, sin(x)/x)",
+        derivative=(f"where(abs(x) < 1, -x*{_polynomial(_SINC_SLOPE, 'square(x)')}, (cos(x) - sin(x)/x)/x)",),
+        image=(-0.2172336282112217, 1.0),
+        parity="even",
+        source="CAFE §3.1.1; Ramachandran et al. 2017: sin(x)/x",
+    ),
+    Operator(
+        "sinc(x)",
+        mpmath=lambda a: mp.one if a == 0 else mp.nan if mp.isinf(a) else _mp_wave("sinpi")(a) / (mp.pi * a),
         # x − 2·floor((x + 1)/2) is exact and in [−1, 1]: sin(πx) from a rounded πx would lose its zeros.
         definition="where(x == 0, 1, sin(pi*(x - 2*floor((x + 1)/2)))/(pi*x))",
-        derivative=(f"where(abs(x) < 0.3, -pi*pi*x*{_polynomial(_SINC_SLOPE, 'square(pi*x)')}, (cos(pi*(x - 2*floor((x + 1)/2))) - sinc(x))/x)",),
-        image=(-0.2172336282112217, 1.0), parity="even", source="torch.sinc: sin(πx)/(πx)",
+        derivative=(
+            f"where(abs(x) < 0.3, -pi*pi*x*{_polynomial(_SINC_SLOPE, 'square(pi*x)')}, "
+            "(cos(pi*(x - 2*floor((x + 1)/2))) - sinc(x))/x)",
+        ),
+        image=(-0.2172336282112217, 1.0),
+        parity="even",
+        source="torch.sinc: sin(πx)/(πx)",
     ),
     # --- hyperbolic ----------------------------------------------------------------------------------------------
-    Operator("sinh(x)", mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2, numpy=np.sinh, aten="torch.sinh({t0})", sympy="sinh({0})", derivative=("cosh(x)",), safe="saturate(sinh(x))", monotone=1, parity="odd", at_infinity=(-INF, INF)),
-    Operator("cosh(x)", mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2, numpy=np.cosh, aten="torch.cosh({t0})", sympy="cosh({0})", derivative=("sinh(x)",), safe="saturate(cosh(x))", image=(1.0, INF), parity="even", at_infinity=(INF, INF)),
-    Operator("tanh(x)", mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a), numpy=np.tanh, aten="torch.tanh({t0})", sympy="tanh({0})", derivative=("square(1/cosh(x))",), image=(-1.0, 1.0), monotone=1, parity="odd", at_infinity=(-1.0, 1.0)),
-    Operator("asinh(x)", mpmath=lambda a: mp.asinh(a), numpy=np.arcsinh, aten="torch.asinh({t0})", sympy="asinh({0})", derivative=("1/hypot(x, 1)",), monotone=1, parity="odd", at_infinity=(-INF, INF), aliases=("arcsinh",), latex=r"\operatorname{{arcsinh}}({0})"),
-    Operator("acosh(x)", mpmath=lambda a: mp.acosh(a), numpy=np.arccosh, aten="torch.acosh({t0})", sympy="acosh({0})", derivative=("1/(sqrt(x - 1)*sqrt(x + 1))",), safe="acosh(max(x, 1))", domain=(1.0, INF), image=(0.0, INF), monotone=1, at_infinity=(NAN, INF), aliases=("arccosh",), latex=r"\operatorname{{arccosh}}({0})"),
-    Operator("atanh(x)", mpmath=lambda a: mp.atanh(a), numpy=np.arctanh, aten="torch.atanh({t0})", sympy="atanh({0})", derivative=("1/((1 - x)*(1 + x))",), safe="atanh(clamp(x, -0.9999999, 0.9999999))", domain=(-1.0, 1.0), poles=(-1.0, 1.0), monotone=1, parity="odd", aliases=("arctanh",), latex=r"\operatorname{{arctanh}}({0})"),
-    # --- special functions ---------------------------------------------------------------------------------------
-    Operator("erf(x)", mpmath=lambda a: mp.erf(a) if abs(a) < 2**1000 else mp.sign(a), numpy=lambda a: special.erf(a), aten="torch.erf({t0})", sympy="erf({0})", derivative=("2/sqrt(pi)*exp(-square(x))",), image=(-1.0, 1.0), monotone=1, parity="odd", at_infinity=(-1.0, 1.0)),
-    Operator("erfc(x)", mpmath=_mp_erfc, numpy=lambda a: special.erfc(a), aten="torch.erfc({t0})", sympy="erfc({0})", derivative=("-2/sqrt(pi)*exp(-square(x))",), image=(0.0, 2.0), monotone=-1, at_infinity=(2.0, 0.0)),
-    Operator("i0e(x)", mpmath=lambda a: _mp_i(0, a), numpy=lambda a: special.i0e(a), aten="torch.special.i0e({t0})", sympy="besseli(0, {0})*exp(-Abs({0}))", derivative=("-sign(x)*i0e_minus_i1e(x)",), image=(0.0, 1.0), kinks=(0.0,), parity="even", at_infinity=(0.0, 0.0), aliases=("bessel_i0e",), source="PANGAEA table 4.1"),
-    Operator("i1e(x)", mpmath=lambda a: _mp_i(1, a), numpy=lambda a: special.i1e(a), aten="torch.special.i1e({t0})", sympy="besseli(1, {0})*exp(-Abs({0}))", derivative=("i0e_minus_i1e(x) - where(x == 0, 1/2, i1e(x)/x)",), image=(-0.2190720859226, 0.2190720859226), parity="odd", at_infinity=(-0.0, 0.0), aliases=("bessel_i1e",), source="PANGAEA table 4.1"),
     Operator(
-        "i0e_minus_i1e(x)", mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
+        "sinh(x)",
+        mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
+        numpy=np.sinh,
+        aten="torch.sinh({t0})",
+        sympy="sinh({0})",
+        derivative=("cosh(x)",),
+        safe="saturate(sinh(x))",
+        monotone=1,
+        parity="odd",
+        at_infinity=(-INF, INF),
+    ),
+    Operator(
+        "cosh(x)",
+        mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
+        numpy=np.cosh,
+        aten="torch.cosh({t0})",
+        sympy="cosh({0})",
+        derivative=("sinh(x)",),
+        safe="saturate(cosh(x))",
+        image=(1.0, INF),
+        parity="even",
+        at_infinity=(INF, INF),
+    ),
+    Operator(
+        "tanh(x)",
+        mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a),
+        numpy=np.tanh,
+        aten="torch.tanh({t0})",
+        sympy="tanh({0})",
+        derivative=("square(1/cosh(x))",),
+        image=(-1.0, 1.0),
+        monotone=1,
+        parity="odd",
+        at_infinity=(-1.0, 1.0),
+    ),
+    Operator(
+        "asinh(x)",
+        mpmath=lambda a: mp.asinh(a),
+        numpy=np.arcsinh,
+        aten="torch.asinh({t0})",
+        sympy="asinh({0})",
+        derivative=("1/hypot(x, 1)",),
+        monotone=1,
+        parity="odd",
+        at_infinity=(-INF, INF),
+        aliases=("arcsinh",),
+        latex=r"\operatorname{{arcsinh}}({0})",
+    ),
+    Operator(
+        "acosh(x)",
+        mpmath=lambda a: mp.acosh(a),
+        numpy=np.arccosh,
+        aten="torch.acosh({t0})",
+        sympy="acosh({0})",
+        derivative=("1/(sqrt(x - 1)*sqrt(x + 1))",),
+        safe="acosh(max(x, 1))",
+        domain=(1.0, INF),
+        image=(0.0, INF),
+        monotone=1,
+        at_infinity=(NAN, INF),
+        aliases=("arccosh",),
+        latex=r"\operatorname{{arccosh}}({0})",
+    ),
+    Operator(
+        "atanh(x)",
+        mpmath=lambda a: mp.atanh(a),
+        numpy=np.arctanh,
+        aten="torch.atanh({t0})",
+        sympy="atanh({0})",
+        derivative=("1/((1 - x)*(1 + x))",),
+        safe="atanh(clamp(x, -0.9999999, 0.9999999))",
+        domain=(-1.0, 1.0),
+        poles=(-1.0, 1.0),
+        monotone=1,
+        parity="odd",
+        aliases=("arctanh",),
+        latex=r"\operatorname{{arctanh}}({0})",
+    ),
+    # --- special functions ---------------------------------------------------------------------------------------
+    Operator(
+        "erf(x)",
+        mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
+        numpy=lambda a: special.erf(a),
+        aten="torch.erf({t0})",
+        sympy="erf({0})",
+        derivative=("2/sqrt(pi)*exp(-square(x))",),
+        image=(-1.0, 1.0),
+        monotone=1,
+        parity="odd",
+        at_infinity=(-1.0, 1.0),
+    ),
+    Operator(
+        "erfc(x)",
+        mpmath=_mp_erfc,
+        numpy=lambda a: special.erfc(a),
+        aten="torch.erfc({t0})",
+        sympy="erfc({0})",
+        derivative=("-2/sqrt(pi)*exp(-square(x))",),
+        image=(0.0, 2.0),
+        monotone=-1,
+        at_infinity=(2.0, 0.0),
+    ),
+    Operator(
+        "i0e(x)",
+        mpmath=lambda a: _mp_i(0, a),
+        numpy=lambda a: special.i0e(a),
+        aten="torch.special.i0e({t0})",
+        sympy="besseli(0, {0})*exp(-Abs({0}))",
+        derivative=("-sign(x)*i0e_minus_i1e(x)",),
+        image=(0.0, 1.0),
+        kinks=(0.0,),
+        parity="even",
+        at_infinity=(0.0, 0.0),
+        aliases=("bessel_i0e",),
+        source="PANGAEA table 4.1",
+    ),
+    Operator(
+        "i1e(x)",
+        mpmath=lambda a: _mp_i(1, a),
+        numpy=lambda a: special.i1e(a),
+        aten="torch.special.i1e({t0})",
+        sympy="besseli(1, {0})*exp(-Abs({0}))",
+        derivative=("i0e_minus_i1e(x) - where(abs(x) < 1e-30, 1/2, i1e(x)/x)",),
+        image=(-0.2190720859226, 0.2190720859226),
+        parity="odd",
+        at_infinity=(-0.0, 0.0),
+        aliases=("bessel_i1e",),
+        source="PANGAEA table 4.1",
+    ),
+    Operator(
+        "i0e_minus_i1e(x)",
+        mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
         definition="where(abs(x) < 2, "
         + _polynomial(SLOPE_NEAR, "(abs(x) - 1)")
         + ", where(abs(x) < 8, "
         + _polynomial(SLOPE_MIDDLE, "((abs(x) - 5)/3)")
         + ", "
-        + _polynomial(SLOPE_FAR, "(16/max(abs(x), 8) - 1)")
-        + "/max(abs(x), 8)/sqrt(max(abs(x), 8))))",
-        derivative=("-sign(x)*(2*i0e_minus_i1e(x) - where(x == 0, 1/2, i1e(x)/x))",), image=(0.0, 1.0), kinks=(0.0,), parity="even", at_infinity=(0.0, 0.0),
+        + _polynomial(SLOPE_FAR, "(14/abs(x) - 1)")
+        + "/abs(x)/sqrt(abs(x))))",
+        image=(0.0, 1.0),
+        kinks=(0.0,),
+        parity="even",
+        at_infinity=(0.0, 0.0),
         source="i0e(|x|) − i1e(|x|), which is −d i0e/dx for x > 0, without its cancellation",
     ),
     # --- activations ---------------------------------------------------------------------------------------------
-    Operator("sigmoid(x)", mpmath=lambda a: 1 / (1 + _mp_exp(-a)), definition="where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))", derivative=("sigmoid(x)*sigmoid(-x)",), image=(0.0, 1.0), monotone=1, at_infinity=(0.0, 1.0), aliases=("sigma", "logistic"), latex=r"\sigma({0})"),
-    Operator("log_sigmoid(x)", mpmath=lambda a: -_mp_softplus(-a, mp.one), definition="min(x, 0) - log1p(exp(-abs(x)))", derivative=("sigmoid(-x)",), image=(-INF, 0.0), monotone=1, at_infinity=(-INF, -0.0), aliases=("logsigmoid", "logsig"), latex=r"\log \sigma({0})"),
-    Operator("softplus(x, beta=1)", mpmath=lambda a, b: _mp_softplus(a, b), definition="(log1p(exp(-abs(beta*x))) + max(beta*x, 0))/beta", derivative=("sigmoid(beta*x)", "(x*sigmoid(beta*x) - softplus(x, beta))/beta"), image=(0.0, INF), monotone=1, at_infinity=(0.0, INF), source="log(1 + e^(βx))/β; torch's threshold at 20 is an approximation that is not made here"),
-    Operator("softsign(x)", mpmath=lambda a: mp.sign(a) if mp.isinf(a) else a / (1 + abs(a)), definition="x/(1 + abs(x))", derivative=("square(1/(1 + abs(x)))",), image=(-1.0, 1.0), monotone=1, parity="odd"),
-    Operator("relu(x)", mpmath=lambda a: max(a, mp.zero), numpy=lambda a: np.maximum(a, 0.0), aten="torch.relu({t0})", sympy="Max({0}, 0)", differential="where(x > 0, dx, 0)", image=(0.0, INF), kinks=(0.0,), monotone=1, laws=frozenset({Law.PROJECTION}), at_infinity=(0.0, INF), latex=r"\operatorname{{ReLU}}({0})"),
-    Operator("relu6(x)", mpmath=lambda a: _mp_clip(a, mp.zero, mp.mpf(6)), definition="min(max(x, 0), 6)", differential="where((x > 0)*(x < 6), dx, 0)", image=(0.0, 6.0), kinks=(0.0, 6.0), monotone=1, laws=frozenset({Law.PROJECTION}), at_infinity=(0.0, 6.0)),
-    Operator("leaky_relu(x, negative_slope=0.01)", mpmath=lambda a, s: a if a > 0 else s * a, definition="where(x > 0, x, negative_slope*x)", kinks=(0.0,), at_infinity=(-INF, INF), aliases=("lrelu",), safe="saturate(leaky_relu(x, negative_slope))"),
-    Operator("prelu(x, weight)", mpmath=lambda a, s: a if a > 0 else s * a, definition="where(x > 0, x, weight*x)", kinks=(0.0,), safe="saturate(prelu(x, weight))"),
-    Operator("rrelu(x, lower=1/8, upper=1/3)", mpmath=lambda a, l, u: a if a > 0 else (l + u) / 2 * a, definition="where(x > 0, x, x*((lower + upper)/2))", kinks=(0.0,), at_infinity=(-INF, INF), safe="saturate(rrelu(x, lower, upper))", source="torch.nn.RReLU in evaluation mode; its random slopes in training are no function of x"),
-    Operator("elu(x, alpha=1)", mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a), definition="where(x > 0, x, alpha*expm1(min(x, 0)))", derivative=("where(x > 0, 1, alpha*exp(min(x, 0)))", "where(x > 0, 0, expm1(min(x, 0)))"), image=(-1.0, INF), monotone=1, at_infinity=(-1.0, INF), safe="saturate(elu(x, alpha))"),
-    Operator("celu(x, alpha=1)", mpmath=lambda a, s: max(mp.zero, a) + min(mp.zero, s * mp.expm1(a / s)), definition="where(x > 0, x, alpha*expm1(min(x/alpha, 0)))", derivative=("where(x > 0, 1, exp(min(x/alpha, 0)))", "where(x > 0, 0, expm1(min(x/alpha, 0)) - x/alpha*exp(min(x/alpha, 0)))"), image=(-1.0, INF), monotone=1, at_infinity=(-1.0, INF), safe="saturate(celu(x, alpha))", source="a negative α is outside its definition"),
     Operator(
-        "selu(x)", mpmath=lambda a: mp.mpf(_SELU_SCALE) * (a if a > 0 else mp.mpf(_SELU_ALPHA) * mp.expm1(a)), definition=f"where(x > 0, {_SELU_SCALE}*x, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)))",
-        derivative=(f"where(x > 0, {_SELU_SCALE}, {_SELU_SCALE}*{_SELU_ALPHA}*exp(min(x, 0)))",), image=(-1.7580993408473766, INF), kinks=(0.0,), monotone=1, at_infinity=(-1.7580993408473766, INF), safe="saturate(selu(x))",
+        "sigmoid(x)",
+        mpmath=lambda a: 1 / (1 + _mp_exp(-a)),
+        definition="where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))",
+        derivative=("sigmoid(x)*sigmoid(-x)",),
+        image=(0.0, 1.0),
+        monotone=1,
+        at_infinity=(0.0, 1.0),
+        aliases=("sigma", "logistic"),
+        latex=r"\sigma({0})",
     ),
-    Operator("gelu(x)", mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2, definition="x*erfc(-x*sqrt(1/2))/2", derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",), image=(-0.1699712190, INF), at_infinity=(NAN, INF), latex=r"\operatorname{{GELU}}({0})", source="erf form, as torch.nn.GELU()"),
+    Operator(
+        "log_sigmoid(x)",
+        mpmath=lambda a: -_mp_softplus(-a, mp.one),
+        definition="min(x, 0) - log1p(exp(-abs(x)))",
+        derivative=("sigmoid(-x)",),
+        image=(-INF, 0.0),
+        monotone=1,
+        at_infinity=(-INF, -0.0),
+        aliases=("logsigmoid", "logsig"),
+        latex=r"\log \sigma({0})",
+    ),
+    Operator(
+        "softplus(x, beta=1)",
+        mpmath=lambda a, b: _mp_softplus(a, b),
+        definition="(log1p(exp(-abs(beta*x))) + max(beta*x, 0))/beta",
+        derivative=("sigmoid(beta*x)", "(x*sigmoid(beta*x) - softplus(x, beta))/beta"),
+        image=(0.0, INF),
+        monotone=1,
+        at_infinity=(0.0, INF),
+        source="log(1 + e^(βx))/β; torch's threshold at 20 is an approximation that is not made here",
+    ),
+    Operator(
+        "softsign(x)",
+        mpmath=lambda a: mp.sign(a) if mp.isinf(a) else a / (1 + abs(a)),
+        definition="x/(1 + abs(x))",
+        derivative=("square(1/(1 + abs(x)))",),
+        image=(-1.0, 1.0),
+        monotone=1,
+        parity="odd",
+    ),
+    Operator(
+        "relu(x)",
+        mpmath=lambda a: max(a, mp.zero),
+        numpy=lambda a: np.maximum(a, 0.0),
+        aten="torch.relu({t0})",
+        sympy="Max({0}, 0)",
+        differential="where(x > 0, dx, 0)",
+        image=(0.0, INF),
+        kinks=(0.0,),
+        monotone=1,
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(0.0, INF),
+        latex=r"\operatorname{{ReLU}}({0})",
+    ),
+    Operator(
+        "relu6(x)",
+        mpmath=lambda a: _mp_clip(a, mp.zero, mp.mpf(6)),
+        definition="min(max(x, 0), 6)",
+        differential="where((x > 0)*(x < 6), dx, 0)",
+        image=(0.0, 6.0),
+        kinks=(0.0, 6.0),
+        monotone=1,
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(0.0, 6.0),
+    ),
+    Operator(
+        "leaky_relu(x, negative_slope=0.01)",
+        mpmath=lambda a, s: a if a > 0 else s * a,
+        definition="where(x > 0, x, negative_slope*x)",
+        kinks=(0.0,),
+        at_infinity=(-INF, INF),
+        aliases=("lrelu",),
+        safe="saturate(leaky_relu(x, negative_slope))",
+    ),
+    Operator(
+        "prelu(x, weight)",
+        mpmath=lambda a, s: a if a > 0 else s * a,
+        definition="where(x > 0, x, weight*x)",
+        kinks=(0.0,),
+        safe="saturate(prelu(x, weight))",
+    ),
+    Operator(
+        "rrelu(x, lower=1/8, upper=1/3)",
+        mpmath=lambda a, low, high: a if a > 0 else (low + high) / 2 * a,
+        definition="where(x > 0, x, x*((lower + upper)/2))",
+        kinks=(0.0,),
+        at_infinity=(-INF, INF),
+        safe="saturate(rrelu(x, lower, upper))",
+        source="torch.nn.RReLU in evaluation mode; its random slopes in training are no function of x",
+    ),
+    Operator(
+        "elu(x, alpha=1)",
+        mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a),
+        definition="where(x > 0, x, alpha*expm1(min(x, 0)))",
+        derivative=("where(x > 0, 1, alpha*exp(min(x, 0)))", "where(x > 0, 0, expm1(min(x, 0)))"),
+        image=(-1.0, INF),
+        monotone=1,
+        at_infinity=(-1.0, INF),
+        safe="saturate(elu(x, alpha))",
+    ),
+    Operator(
+        "celu(x, alpha=1)",
+        mpmath=lambda a, s: max(mp.zero, a) + min(mp.zero, s * mp.expm1(a / s)),
+        definition="where(x > 0, x, alpha*expm1(min(x/alpha, 0)))",
+        derivative=(
+            "where(x > 0, 1, exp(min(x/alpha, 0)))",
+            "where(x > 0, 0, expm1(min(x/alpha, 0)) - x/alpha*exp(min(x/alpha, 0)))",
+        ),
+        image=(-1.0, INF),
+        monotone=1,
+        at_infinity=(-1.0, INF),
+        safe="saturate(celu(x, alpha))",
+        source="a negative α is outside its definition",
+    ),
+    Operator(
+        "selu(x)",
+        mpmath=lambda a: mp.mpf(_SELU_SCALE) * (a if a > 0 else mp.mpf(_SELU_ALPHA) * mp.expm1(a)),
+        definition=f"where(x > 0, {_SELU_SCALE}*x, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)))",
+        derivative=(f"where(x > 0, {_SELU_SCALE}, {_SELU_SCALE}*{_SELU_ALPHA}*exp(min(x, 0)))",),
+        image=(-1.7580993408473766, INF),
+        kinks=(0.0,),
+        monotone=1,
+        at_infinity=(-1.7580993408473766, INF),
+        safe="saturate(selu(x))",
+    ),
+    Operator(
+        "gelu(x)",
+        mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2,
+        definition="x*(erfc(-x*sqrt(1/2))/2)",
+        derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",),
+        image=(-0.1699712190, INF),
+        at_infinity=(NAN, INF),
+        latex=r"\operatorname{{GELU}}({0})",
+        source="erf form, as torch.nn.GELU()",
+    ),
     Operator(
         # |x| > 100 saturates the sigmoid to 0 or 1 exactly, and clamping there keeps x³ from overflowing.
-        "gelu_tanh(x)", mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
-        definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))", image=(-0.1700412, INF), at_infinity=(NAN, INF), source="PANGAEA §4.7's form, as torch.nn.GELU('tanh')",
+        "gelu_tanh(x)",
+        mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
+        definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))",
+        image=(-0.1700412, INF),
+        at_infinity=(NAN, INF),
+        source="PANGAEA §4.7's form, as torch.nn.GELU('tanh')",
     ),
-    Operator("silu(x)", mpmath=lambda a: a / (1 + _mp_exp(-a)), definition="x*sigmoid(x)", image=(-0.2784645427610738, INF), at_infinity=(NAN, INF), aliases=("swish",), latex=r"\operatorname{{SiLU}}({0})"),
-    Operator("mish(x)", mpmath=lambda a: a * mp.tanh(_mp_softplus(a, mp.one)), definition="x*tanh(softplus(x))", image=(-0.3088406, INF), at_infinity=(NAN, INF), latex=r"\operatorname{{Mish}}({0})"),
-    Operator("elish(x)", mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) / (1 + _mp_exp(-a)), definition="where(x >= 0, x, expm1(min(x, 0)))*sigmoid(x)", image=(-0.25, INF), at_infinity=(-0.0, INF), source="Basirat and Roth 2018; PANGAEA §4.7"),
-    Operator("hard_elish(x)", mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) * _mp_clip((a + 1) / 2, mp.zero, mp.one), definition="where(x >= 0, x, expm1(min(x, 0)))*hardtanh((x + 1)/2, 0, 1)", image=(-0.1, INF), kinks=(-1.0, 0.0, 1.0), at_infinity=(-0.0, INF), source="Basirat and Roth 2018"),
-    Operator("hardtanh(x, min_val=-1, max_val=1)", mpmath=_mp_clip, definition="min(max(x, min_val), max_val)", differential="where((x > min_val)*(x < max_val), dx, where(x <= min_val, dmin_val, dmax_val))", image=(-1.0, 1.0), kinks=(-1.0, 1.0), monotone=1, laws=frozenset({Law.PROJECTION}), at_infinity=(-1.0, 1.0)),
-    Operator("hardsigmoid(x)", mpmath=lambda a: _mp_clip(a + 3, mp.zero, mp.mpf(6)) / 6, definition="min(max(x + 3, 0), 6)/6", differential="where((x > -3)*(x < 3), dx/6, 0)", image=(0.0, 1.0), kinks=(-3.0, 3.0), monotone=1, at_infinity=(0.0, 1.0), source="torch.nn.Hardsigmoid"),
-    Operator("hard_sigmoid(x)", mpmath=lambda a: _mp_clip(a / 5 + mp.mpf("0.5"), mp.zero, mp.one), definition="min(max(0.2*x + 0.5, 0), 1)", differential="where((x > -2.5)*(x < 2.5), 0.2*dx, 0)", image=(0.0, 1.0), kinks=(-2.5, 2.5), monotone=1, at_infinity=(0.0, 1.0), source="PANGAEA §4.7"),
-    Operator("hardswish(x)", mpmath=lambda a: a * _mp_clip(a + 3, mp.zero, mp.mpf(6)) / 6, definition="x*(min(max(x + 3, 0), 6)/6)", derivative=("where(x <= -3, 0, where(x < 3, x/3 + 0.5, 1))",), image=(-0.375, INF), kinks=(-3.0, 3.0), at_infinity=(NAN, INF)),
-    Operator("hardshrink(x, lambd=0.5)", mpmath=lambda a, b: a if abs(a) > b else mp.zero, definition="where(abs(x) > lambd, x, 0)", poles=_HALF, monotone=1, parity="odd", at_infinity=(-INF, INF)),
-    Operator("softshrink(x, lambd=0.5)", mpmath=lambda a, b: a - b if a > b else a + b if a < -b else mp.zero, definition="where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))", kinks=_HALF, monotone=1, parity="odd", at_infinity=(-INF, INF), safe="saturate(softshrink(x, lambd))"),
+    Operator(
+        # Factors of e^(x/2): e^x alone would lose its digits below the normal range before x multiplies it.
+        "silu(x)",
+        mpmath=lambda a: a / (1 + _mp_exp(-a)),
+        definition="g = exp(-abs(x)/2); where(x < 0, x*g*g, x)/(1 + square(g))",
+        derivative=("g = exp(-abs(x)/2); s = 1 + x*sigmoid(-x); where(x < 0, s*g*g, s)/(1 + square(g))",),
+        image=(-0.2784645427610738, INF),
+        at_infinity=(NAN, INF),
+        aliases=("swish",),
+        latex=r"\operatorname{{SiLU}}({0})",
+    ),
+    Operator(
+        # tanh(softplus(x)) = n/(n + 2) with n = e^x(e^x + 2), on the right divided through by e^2x; w = e^−|x| = g².
+        "mish(x)",
+        mpmath=lambda a: a * mp.tanh(_mp_softplus(a, mp.one)),
+        definition="g = exp(-abs(x)/2); w = square(g); "
+        "where(x < 0, x*g*g*(w + 2)/(w*(w + 2) + 2), x*(1 + 2*w)/(1 + 2*w + 2*w*w))",
+        derivative=(
+            "g = exp(-abs(x)/2); w = square(g); n = w*(w + 2) + 2; q = 1 + 2*w + 2*w*w; "
+            "where(x < 0, ((w + 2)/n + x*(1 + w)/square(n/2))*g*g, (1 + 2*w)/q + 4*w*w*x*(1 + w)/square(q))",
+        ),
+        image=(-0.3088406, INF),
+        at_infinity=(NAN, INF),
+        latex=r"\operatorname{{Mish}}({0})",
+    ),
+    Operator(
+        "elish(x)",
+        mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) / (1 + _mp_exp(-a)),
+        definition="where(x >= 0, x, expm1(min(x, 0)))*sigmoid(x)",
+        image=(-0.25, INF),
+        at_infinity=(-0.0, INF),
+        source="Basirat and Roth 2018; PANGAEA §4.7",
+    ),
+    Operator(
+        "hard_elish(x)",
+        mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) * _mp_clip((a + 1) / 2, mp.zero, mp.one),
+        definition="where(x >= 0, x, expm1(min(x, 0)))*hardtanh((x + 1)/2, 0, 1)",
+        image=(-0.1, INF),
+        kinks=(-1.0, 0.0, 1.0),
+        at_infinity=(-0.0, INF),
+        source="Basirat and Roth 2018",
+    ),
+    Operator(
+        "hardtanh(x, min_val=-1, max_val=1)",
+        mpmath=_mp_clip,
+        definition="min(max(x, min_val), max_val)",
+        differential="where((x > min_val)*(x < max_val), dx, where(x <= min_val, dmin_val, dmax_val))",
+        image=(-1.0, 1.0),
+        kinks=(-1.0, 1.0),
+        monotone=1,
+        laws=frozenset({Law.PROJECTION}),
+        at_infinity=(-1.0, 1.0),
+    ),
+    Operator(
+        "hardsigmoid(x)",
+        mpmath=lambda a: _mp_clip(a + 3, mp.zero, mp.mpf(6)) / 6,
+        definition="min(max(x + 3, 0), 6)/6",
+        differential="where((x > -3)*(x < 3), dx/6, 0)",
+        image=(0.0, 1.0),
+        kinks=(-3.0, 3.0),
+        monotone=1,
+        at_infinity=(0.0, 1.0),
+        source="torch.nn.Hardsigmoid",
+    ),
+    Operator(
+        "hard_sigmoid(x)",
+        mpmath=lambda a: _mp_clip(a / 5 + mp.mpf("0.5"), mp.zero, mp.one),
+        definition="min(max(0.2*x + 0.5, 0), 1)",
+        differential="where((x > -2.5)*(x < 2.5), 0.2*dx, 0)",
+        image=(0.0, 1.0),
+        kinks=(-2.5, 2.5),
+        monotone=1,
+        at_infinity=(0.0, 1.0),
+        source="PANGAEA §4.7",
+    ),
+    Operator(
+        "hardswish(x)",
+        mpmath=lambda a: a * _mp_clip(a + 3, mp.zero, mp.mpf(6)) / 6,
+        definition="x*(min(max(x + 3, 0), 6)/6)",
+        derivative=("where(x <= -3, 0, where(x < 3, x/3 + 0.5, 1))",),
+        image=(-0.375, INF),
+        kinks=(-3.0, 3.0),
+        at_infinity=(NAN, INF),
+    ),
+    Operator(
+        "hardshrink(x, lambd=0.5)",
+        mpmath=lambda a, b: a if abs(a) > b else mp.zero,
+        definition="where(abs(x) > lambd, x, 0)",
+        poles=_HALF,
+        monotone=1,
+        parity="odd",
+        at_infinity=(-INF, INF),
+    ),
+    Operator(
+        "softshrink(x, lambd=0.5)",
+        mpmath=lambda a, b: a - b if a > b else a + b if a < -b else mp.zero,
+        definition="where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))",
+        kinks=_HALF,
+        monotone=1,
+        parity="odd",
+        at_infinity=(-INF, INF),
+        safe="saturate(softshrink(x, lambd))",
+    ),
     Operator(
         # x − tanh x cancels below 1: there it is (x·cosh x − sinh x)/cosh x with the numerator's own series.
-        "tanhshrink(x)", mpmath=lambda a: a - (mp.tanh(a) if abs(a) < 1e6 else mp.sign(a)), definition=f"where(abs(x) < 1, cube(x)*{_polynomial(_SHRINK, 'square(x)')}/cosh(x), x - tanh(x))",
-        derivative=("square(tanh(x))",), monotone=1, parity="odd", at_infinity=(-INF, INF),
+        "tanhshrink(x)",
+        mpmath=lambda a: a - (mp.tanh(a) if abs(a) < 1e6 else mp.sign(a)),
+        definition=f"where(abs(x) < 1, cube(x)*{_polynomial(_SHRINK, 'square(x)')}/cosh(x), x - tanh(x))",
+        derivative=("square(tanh(x))",),
+        monotone=1,
+        parity="odd",
+        at_infinity=(-INF, INF),
     ),
-    Operator("threshold(x, threshold, value)", mpmath=lambda a, t, v: a if a > t else v, definition="where(x > threshold, x, value)"),
+    Operator(
+        "threshold(x, threshold, value)",
+        mpmath=lambda a, t, v: a if a > t else v,
+        definition="where(x > threshold, x, value)",
+    ),
 )
 
 

@@ -24,11 +24,40 @@ MAX_PARENTHESES = 150
 #: Decimal digits and powers of ten of a number: the range of float64 with room to spare.
 MAX_EXPONENT = 400
 
-_BINARY: dict[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
-_COMPARE: dict[type[ast.cmpop], str] = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
+_BIND = "name parts of it by bindings, as in t = exp(x); t*t"
+
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Pow: "pow",
+}
+_COMPARE: dict[type[ast.cmpop], str] = {
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+}
 
 #: What people paste from papers, and what to write instead.
-_TYPOGRAPHY = {"−": "-", "–": "-", "·": "*", "×": "*", "÷": "/", "²": "**2", "³": "**3", "√": "sqrt(...)", "π": "pi", "≤": "<=", "≥": ">=", "σ": "sigmoid(...)", "|": "abs(...)"}
+_TYPOGRAPHY = {
+    "−": "-",
+    "–": "-",
+    "·": "*",
+    "×": "*",
+    "÷": "/",
+    "²": "**2",
+    "³": "**3",
+    "√": "sqrt(...)",
+    "π": "pi",
+    "≤": "<=",
+    "≥": ">=",
+    "σ": "sigmoid(...)",
+    "|": "abs(...)",
+}
 
 _REMEDY = {
     ast.Attribute: "attribute access is not part of the language; operators are called by name, as in tanh(x)",
@@ -46,9 +75,12 @@ _REMEDY = {
 def parse(text: str | Expr) -> Expr:
     """The expression that a text denotes.
 
-    The text is infix arithmetic with ``**`` or ``^`` for powers, calls of the operators of :data:`actc.operators.OPERATORS`,
-    comparisons (worth 1 or 0), ``where(condition, a, b)``, and bindings ``t = exp(x); t*t``. ``x``, ``y``, ``z`` are inputs, ``pi``
-    is π, every other free name is a learnable parameter, and numbers are exact: 0.1 is 1/10. An :class:`Expr` is returned as it is.
+    The text is infix arithmetic with ``**`` or ``^`` for powers, calls of the operators of
+    :data:`actc.operators.OPERATORS`,
+    comparisons (worth 1 or 0), ``where(condition, a, b)``, and bindings ``t = exp(x); t*t``. ``x``, ``y``, ``z`` are
+    inputs, ``pi``
+    is π, every other free name is a learnable parameter, and numbers are exact: 0.1 is 1/10. An :class:`Expr` is
+    returned as it is.
 
     Raises :class:`ParseError` with a caret under the place and what to write instead; TypeError for anything but text.
 
@@ -68,7 +100,8 @@ def parse(text: str | Expr) -> Expr:
 
 
 def parse_row(text: str, row: Operator) -> Expr:
-    """A text of an operator's row: the names of its signature and their differentials are symbols, whatever else they mean."""
+    """A text of an operator's row: the names of its signature and their differentials are symbols, whatever else they
+    mean."""
     return _Parser(text, own={*row.arguments, *(f"d{a}" for a in row.arguments)}).parse()
 
 
@@ -81,7 +114,8 @@ class _Parser:
 
     def parse(self) -> Expr:
         self.check_surface()
-        # Leading blanks would be an indent to Python. '^' binds more loosely than '+' in Python; as '**' it means a power. Places map back through `origin`.
+        # Leading blanks would be an indent to Python. '^' binds more loosely than '+' in Python; as '**' it means a
+        # power. Places map back through `origin`.
         pieces, self.origin = [], []
         for i in range(len(self.text) - len(self.text.lstrip()), len(self.text)):
             piece = "**" if self.text[i] == "^" else self.text[i]
@@ -101,7 +135,7 @@ class _Parser:
         except SyntaxError as error:
             self.fail_syntax(error)
         except (RecursionError, MemoryError):
-            self.fail("this is nested too deeply; name parts of it by bindings, as in t = exp(x); t*t", 0, 1)
+            self.fail(f"this is nested too deeply; {_BIND}", 0, 1)
         return self.module(tree)
 
     def check_surface(self) -> None:
@@ -109,13 +143,21 @@ class _Parser:
         if not text.strip():
             self.fail("the text is empty; write a function of x, as in x*sigmoid(x)", 0, 1)
         if len(text) > MAX_CHARACTERS:
-            self.fail(f"the text has {len(text):,} characters and the limit is {MAX_CHARACTERS:,}; name repeated parts by bindings, as in t = exp(x); t*t", MAX_CHARACTERS, MAX_CHARACTERS + 1)
+            self.fail(
+                f"the text has {len(text):,} characters and the limit is {MAX_CHARACTERS:,}; {_BIND}",
+                MAX_CHARACTERS,
+                MAX_CHARACTERS + 1,
+            )
         depth = 0
         for i, c in enumerate(text):
             if c in "([{":
                 depth += 1
                 if depth > MAX_PARENTHESES:
-                    self.fail(f"more than {MAX_PARENTHESES} nested parentheses; name parts by bindings, as in t = exp(x); t*t", i, i + 1)
+                    self.fail(
+                        f"more than {MAX_PARENTHESES} nested parentheses; {_BIND}",
+                        i,
+                        i + 1,
+                    )
             elif c in ")]}":
                 depth -= 1
             elif c in _TYPOGRAPHY:
@@ -137,7 +179,11 @@ class _Parser:
         raise ParseError(problem, self.text, start, end)
 
     def fail_at(self, problem: str, node: Any) -> NoReturn:
-        self.fail(problem, self.place(node.lineno, node.col_offset), self.place(node.end_lineno or node.lineno, node.end_col_offset or 0))
+        self.fail(
+            problem,
+            self.place(node.lineno, node.col_offset),
+            self.place(node.end_lineno or node.lineno, node.end_col_offset or 0),
+        )
 
     def fail_syntax(self, error: SyntaxError) -> NoReturn:
         line, column = error.lineno or 1, max((error.offset or 1) - 1, 0)
@@ -145,10 +191,13 @@ class _Parser:
         start = self.origin[min(self.line_starts[min(line, len(self.lines)) - 1] + column, len(self.code))]
         for word in re.finditer(r"[^\W\d]\w*", self.text):
             if keyword.iskeyword(word[0]):
-                self.fail(f"{word[0]!r} is a keyword of the syntax and no name; a parameter needs another name, as in {word[0]}_", *word.span())
+                self.fail(
+                    f"{word[0]!r} is a keyword of the syntax and no name; name a parameter otherwise, as in {word[0]}_",
+                    *word.span(),
+                )
         if error.msg and "unexpected indent" in error.msg:
             self.fail("lines must not be indented", start, start + 1)
-        reason = (error.msg or "invalid syntax").split("(")[0].split(". ")[0].strip()
+        reason = (error.msg or "invalid syntax").split(". ")[0]
         self.fail(f"this is no expression: {reason}; write for example x*sigmoid(x)", start, start + 1)
 
     # --- the tree --------------------------------------------------------------------------------------------------
@@ -158,10 +207,20 @@ class _Parser:
             self.fail("the text is empty; write a function of x, as in x*sigmoid(x)", 0, 1)
         *bindings, last = tree.body
         for statement in bindings:
-            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not isinstance(statement.targets[0], ast.Name):
+            if (
+                not isinstance(statement, ast.Assign)
+                or len(statement.targets) != 1
+                or not isinstance(statement.targets[0], ast.Name)
+            ):
                 self.fail_at("only bindings may stand before the expression, as in t = exp(x); t*t", statement)
             target = statement.targets[0]
-            if target.id in VARIABLES or target.id in RESERVED or target.id == "pi" or target.id in self.bound or is_operator(target.id):
+            if (
+                target.id in VARIABLES
+                or target.id in RESERVED
+                or target.id == "pi"
+                or target.id in self.bound
+                or is_operator(target.id)
+            ):
                 why = "is bound already" if target.id in self.bound else "has a meaning of its own"
                 self.fail_at(f"{target.id!r} {why}; bind another name", target)
             self.bound[target.id] = self.expression(statement.value)
@@ -182,24 +241,36 @@ class _Parser:
                 continue
             self.count += 1
             if self.count > MAX_NODES:
-                self.fail_at(f"more than {MAX_NODES:,} operations and names; name repeated parts by bindings, as in t = exp(x); t*t", node)
+                self.fail_at(
+                    f"more than {MAX_NODES:,} operations and names; {_BIND}",
+                    node,
+                )
             self.check(node)
             stack.append((node, True))
             stack.extend((child, False) for child in reversed(self.children(node)))
         return done[root]
 
     def check(self, node: ast.expr) -> None:
-        """Refuse what is not of the language before its parts are looked at, so that the error names the outermost cause."""
+        """Refuse what is not of the language before its parts are looked at, so that the error names the outermost
+        cause."""
         if isinstance(node, ast.Call):
             if not isinstance(node.func, ast.Name):
-                self.fail_at(_REMEDY.get(type(node.func), "only operators can be called, by name, as in tanh(x)"), node.func)
+                self.fail_at(
+                    _REMEDY.get(type(node.func), "only operators can be called, by name, as in tanh(x)"), node.func
+                )
             name = node.func.id
             if name in self.bound or (name in {*VARIABLES, "pi"} | self.own and not is_operator(name)):
                 self.fail_at(f"{name!r} is not an operator; write {name}*(...) to multiply", node.func)
             if not is_operator(name):
                 self.fail_at(f"unknown operator {name[:40]!r}{suggestion(name)}", node.func)
         elif not isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Name, ast.Constant)):
-            self.fail_at(_REMEDY.get(type(node), f"{type(node).__name__} is not part of the language; write an expression, as in x*sigmoid(x)"), node)
+            self.fail_at(
+                _REMEDY.get(
+                    type(node),
+                    f"{type(node).__name__} is not part of the language; write an expression, as in x*sigmoid(x)",
+                ),
+                node,
+            )
 
     def children(self, node: ast.expr) -> list[ast.expr]:
         if isinstance(node, ast.BinOp):
@@ -224,8 +295,13 @@ class _Parser:
         if isinstance(node, ast.BinOp):
             name = _BINARY.get(type(node.op))
             if name is None:
-                sign = {ast.BitOr: "|", ast.FloorDiv: "//", ast.Mod: "%", ast.MatMult: "@"}.get(type(node.op), "this operator")
-                self.fail_at(f"{sign} is not part of the language; there are + - * / ** and the operators called by name, such as abs(x), floor(x)", node)
+                sign = {ast.BitOr: "|", ast.FloorDiv: "//", ast.Mod: "%", ast.MatMult: "@"}.get(
+                    type(node.op), "this operator"
+                )
+                self.fail_at(
+                    f"{sign} is not part of the language; there are + - * / ** and calls, such as abs(x), floor(x)",
+                    node,
+                )
             return apply(name, *args)
         if isinstance(node, ast.UnaryOp):
             if isinstance(node.op, ast.USub):
@@ -252,13 +328,18 @@ class _Parser:
             self.fail_at("* is not part of a call", node)
         assert isinstance(node.func, ast.Name)
         row = operator(node.func.id)
-        positional, keywords = args[: len(node.args)], dict(zip((k.arg for k in node.keywords), args[len(node.args) :], strict=True))
+        positional, keywords = (
+            args[: len(node.args)],
+            dict(zip((k.arg for k in node.keywords), args[len(node.args) :], strict=True)),
+        )
         if keywords:
             known = row.arguments[len(positional) :]
             for k in node.keywords:
                 if k.arg not in known:
                     self.fail_at(f"{row.name} has no further argument {k.arg!r}; write {row.signature}", node)
-            by_default = dict(zip(row.arguments[row.arity - len(row.defaults) :], map(constant, row.defaults), strict=True))
+            by_default = dict(
+                zip(row.arguments[row.arity - len(row.defaults) :], map(constant, row.defaults), strict=True)
+            )
             last = max(known.index(k) for k in keywords if k) + 1
             for argument in known[:last]:
                 value = keywords.get(argument, by_default.get(argument))
@@ -282,11 +363,19 @@ class _Parser:
     def number(self, node: ast.Constant) -> Expr:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            kind = {bool: "True and False", str: "strings", bytes: "strings", complex: "complex numbers"}.get(type(value), repr(value))
+            kind = {bool: "True and False", str: "strings", bytes: "strings", complex: "complex numbers"}.get(
+                type(value), repr(value)
+            )
             self.fail_at(f"{kind} cannot stand in an expression of real numbers", node)
-        start, end = self.place(node.lineno, node.col_offset), self.place(node.end_lineno or node.lineno, node.end_col_offset or 0)
+        start, end = (
+            self.place(node.lineno, node.col_offset),
+            self.place(node.end_lineno or node.lineno, node.end_col_offset or 0),
+        )
         written = self.text[start:end].replace("_", "")
         exponent = re.search(r"[eE]([+-]?\d+)$", written) if isinstance(value, float) else None
         if len(written) > MAX_EXPONENT or (exponent and (len(exponent[1]) > 6 or abs(int(exponent[1])) > MAX_EXPONENT)):
-            self.fail_at(f"this number has more than {MAX_EXPONENT} digits or powers of ten, beyond every floating-point type; write a smaller one", node)
+            self.fail_at(
+                f"this number has more than {MAX_EXPONENT} digits or powers of ten, beyond every floating-point type",
+                node,
+            )
         return constant(Fraction(written) if isinstance(value, float) else value)

@@ -14,13 +14,22 @@ PLAIN_DEPTH = 25
 _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(1, 7)
 
 _INFIX = {
-    "lt": (" < ", _COMPARE), "le": (" <= ", _COMPARE), "gt": (" > ", _COMPARE), "ge": (" >= ", _COMPARE), "eq": (" == ", _COMPARE), "ne": (" != ", _COMPARE),
-    "add": (" + ", _SUM), "sub": (" - ", _SUM), "mul": ("*", _PRODUCT), "div": ("/", _PRODUCT),
+    "lt": (" < ", _COMPARE),
+    "le": (" <= ", _COMPARE),
+    "gt": (" > ", _COMPARE),
+    "ge": (" >= ", _COMPARE),
+    "eq": (" == ", _COMPARE),
+    "ne": (" != ", _COMPARE),
+    "add": (" + ", _SUM),
+    "sub": (" - ", _SUM),
+    "mul": ("*", _PRODUCT),
+    "div": ("/", _PRODUCT),
 }  # fmt: skip
 
 
 def text(root: Expr) -> str:
-    """The expression as text; ``parse(text(e)) is e``. Shared subexpressions become bindings where the plain text would explode."""
+    """The expression as text; ``parse(text(e)) is e``. Shared subexpressions become bindings where the plain text
+    would explode."""
     nodes = postorder(root)
     names = _bindings(root, nodes)
     written: dict[Expr, tuple[str, int]] = {}
@@ -79,7 +88,10 @@ def _node_text(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, i
 def _without_defaults(node: Expr, pieces: list[str]) -> list[str]:
     row = operator(node.name)
     required = row.arity - len(row.defaults)
-    while required < len(pieces) <= row.arity and node.args[len(pieces) - 1].value == row.defaults[len(pieces) - 1 - required]:
+    while (
+        required < len(pieces) <= row.arity
+        and node.args[len(pieces) - 1].value == row.defaults[len(pieces) - 1 - required]
+    ):
         pieces = pieces[:-1]
     return pieces
 
@@ -94,7 +106,8 @@ def number_text(value: Fraction) -> tuple[str, int]:
 
 
 def _decimal(value: Fraction) -> str | None:
-    """The exact decimal form with at most 40 digits, in scientific notation where that is shorter; None if there is none."""
+    """The exact decimal form with at most 40 digits, in scientific notation where that is shorter; None if there is
+    none."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -127,7 +140,12 @@ def latex(root: Expr) -> str:
     return written[root][0]
 
 
-_GREEK = frozenset("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega".split())
+# fmt: off
+_GREEK = frozenset({
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda",
+    "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+})
+# fmt: on
 
 
 def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, int]:
@@ -139,7 +157,10 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
         value = node.value
         piece, level = number_text(value)
         if level == _PRODUCT:
-            return f"{'-' if value < 0 else ''}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}", _SIGN if value < 0 else _ATOM
+            return (
+                f"{'-' if value < 0 else ''}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}",
+                _SIGN if value < 0 else _ATOM,
+            )
         if "e" in piece:
             digits, exponent = piece.split("e")
             return f"{digits} \\cdot 10^{{{exponent}}}", _PRODUCT
@@ -161,7 +182,11 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
     if node.name == "pow":
         return f"{{{wrap(0, _ATOM)}}}^{{{args[1][0]}}}", _POWER
     if node.name == "where":
-        return rf"\begin{{cases}} {args[1][0]} & \text{{if }} {args[0][0]} \\ {args[2][0]} & \text{{otherwise}} \end{{cases}}", _ATOM
+        return (
+            rf"\begin{{cases}} {args[1][0]} & \text{{if }} {args[0][0]} \\ "
+            rf"{args[2][0]} & \text{{otherwise}} \end{{cases}}",
+            _ATOM,
+        )
     template = operator(node.name).latex
     if node.name in _INFIX:
         return template.format(wrap(0, _SUM), wrap(1, _SUM)), _COMPARE

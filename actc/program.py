@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from actc.evaluation import constant_value
 from actc.expr import VARIABLES, Expr, apply, constant, postorder, rebuild
 from actc.operators import OPERATORS, Operator, operator
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line. ``op`` is ``"input"`` (with ``name``), ``"constant"`` (with ``value``, rounded once to float64) or a primitive operator."""
+    """One line. ``op`` is ``"input"`` (with ``name``), ``"constant"`` (with ``value``, rounded once to float64) or a
+    primitive operator."""
 
     op: str
     args: tuple[int, ...] = ()
@@ -24,7 +26,8 @@ class Instruction:
 class Program:
     """Straight-line code for one or more expressions.
 
-    ``inputs`` are the variables in the order x, y, z and then the parameters, sorted; ``outputs`` index into ``instructions``.
+    ``inputs`` are the variables in the order x, y, z and then the parameters, sorted; ``outputs`` index into
+    ``instructions``.
     """
 
     inputs: tuple[str, ...]
@@ -35,13 +38,15 @@ class Program:
     def of(roots: Sequence[Expr], expand: bool = True) -> Program:
         """The program that computes ``roots``. ``expand``: definitions are written out down to primitive operators.
 
-        Equal subexpressions are one instruction, since expressions are interned; parts without a free name are constants,
+        Equal subexpressions are one instruction, since expressions are interned; parts without a free name are
+        constants,
         evaluated to 50 digits and rounded once.
         """
         return _program(tuple(roots), expand)
 
     def aten_source(self, function_name: str = "forward") -> str:
-        """Python source of ``function_name(inputs...) -> tuple of outputs`` over torch tensors; it needs ``torch`` and ``math``.
+        """Python source of ``function_name(inputs...) -> tuple of outputs`` over torch tensors; it needs ``torch`` and
+        ``math``.
 
         Outputs that depend on no input are numbers. Inputs must share one floating dtype.
         """
@@ -106,6 +111,8 @@ def expand(root: Expr) -> Expr:
 
 
 def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
+    if row.name == "where" and not args[0].symbols:
+        return args[1] if constant_value(args[0]) != 0 else args[2]
     if row.primitive:
         return apply(row.name, *args)
     if len(args) > row.arity:
@@ -138,8 +145,6 @@ def instantiate(template: Expr, values: dict[str, Expr], expand_rows: bool = Fal
 
 @lru_cache(maxsize=1024)
 def _program(roots: tuple[Expr, ...], expanded: bool) -> Program:
-    from actc.evaluation import constant_value
-
     if expanded:
         roots = tuple(expand(r) for r in roots)
     symbols = frozenset().union(*(r.symbols for r in roots))

@@ -1,6 +1,7 @@
 """Safety made explicit: an expression rewritten so that nothing about it depends on a flag.
 
-``ieee`` (the default) changes nothing: poles give infinities, points outside a domain NaN. ``safe`` promises finite values and finite
+``ieee`` (the default) changes nothing: poles give infinities, points outside a domain NaN. ``safe`` promises finite
+values and finite
 derivatives for finite inputs. ``clamp`` bounds every unbounded operation, as GRAFS §3.3 does with ℓ = 10.
 """
 
@@ -14,13 +15,17 @@ from actc.program import instantiate
 
 
 def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> Expr:
-    """The expression with safety written out as nodes: ``div_no_nan``, ``pow_no_nan``, ``saturate``, ``bound``, clamped arguments.
+    """The expression with safety written out as nodes: ``div_no_nan``, ``pow_no_nan``, ``saturate``, ``bound``,
+    clamped arguments.
 
-    Every operator whose row has a ``safe`` text is replaced by it; all others give a finite value for finite arguments. Since then every
-    argument is finite, no ∞ − ∞ or 0·∞ can arise. ``saturate`` at the root also promises a finite result in the type it is stored in, and
+    Every operator whose row has a ``safe`` text is replaced by it; all others give a finite value for finite
+    arguments. Since then every
+    argument is finite, no ∞ − ∞ or 0·∞ can arise. ``saturate`` at the root also promises a finite result in the type
+    it is stored in, and
     makes :func:`actc.derivative` return safe derivatives. Lowering twice changes nothing more.
 
-    ``clamp``: ℓ > 0; the result of every operator with an unbounded image is limited to [-ℓ, ℓ]. Raises ValueError for any other ℓ.
+    ``clamp``: ℓ > 0; the result of every operator with an unbounded image is limited to [-ℓ, ℓ]. Raises ValueError for
+    any other ℓ.
 
     >>> import actc
     >>> from actc.safety import lower
