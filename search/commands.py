@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the subcommands; each sets `handler`, a function of the parsed arguments that returns the exit code.
+    """Give `parser` the subcommands; each sets `handler`, a function of the parsed arguments that returns the exit
+    code.
 
     Handlers raise `actc.errors.ActcError` for the caller to print.
     """
@@ -30,18 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         return sub
 
-    run = command("run", run_command, "search, retrain the best, write the report; continues the same study if DIR holds it")
+    run = command(
+        "run", run_command, "search, retrain the best, write the report; continues the same study if DIR holds it"
+    )
     run.add_argument("--task", default="digits", help="what to train on (default: %(default)s)")
     run.add_argument("--strategy", default="random", help="how to propose candidates (default: %(default)s)")
     run.add_argument("--seed", type=_count, default=0, help="the seed of all randomness (default: %(default)s)")
     run.add_argument("--trials", type=_count, default=24, help="how many candidates to train (default: %(default)s)")
-    run.add_argument("--finalists", type=_count, default=3, help="how many of the best to retrain, 0 for none (default: %(default)s)")
+    run.add_argument(
+        "--finalists", type=_count, default=3, help="how many of the best to retrain, 0 for none (default: %(default)s)"
+    )
     run.add_argument("--repeats", type=_count, default=5, help="fresh seeds for each of these (default: %(default)s)")
     resume = command("resume", resume_command, "continue a study where it was left, however it ended")
     resume.add_argument("--trials", type=_count, help="a new number of candidates in all")
     resume.add_argument("--retry-failed", action="store_true", help="try again what failed with an error")
     for parser in (run, resume):
-        parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)")
+        parser.add_argument(
+            "--workers",
+            type=_positive,
+            default=os.cpu_count() or 1,
+            help="processes (default: one a core, %(default)s)",
+        )
         parser.add_argument("--limit", type=float, metavar="SECONDS", help="stop a trial that takes longer")
     command("status", status_command, "what a study has found so far, also while it runs")
     command("report", report_command, "write DIR/report.html anew from what the study has")
@@ -103,6 +113,7 @@ def report_command(arguments: argparse.Namespace) -> int:
     print(json.dumps({"report": str(page)}) if arguments.json else page)
     return 0
 
+
 def _pursue(study: Study, goal: Mapping[str, int], arguments: argparse.Namespace) -> int:
     """Search, retrain the best, write the report; each part goes on where it was left."""
     from actc.search import report
@@ -123,7 +134,10 @@ def _pursue(study: Study, goal: Mapping[str, int], arguments: argparse.Namespace
 
     try:
         before = finished(study.trials)
-        display.say(f"{goal['trials']} trials in {arguments.out}, {arguments.workers} at a time; {len(before)} are there already")
+        display.say(
+            f"{goal['trials']} trials in {arguments.out}, {arguments.workers} at a time; {len(before)} are there "
+            "already"
+        )
         if len(before) < max(goal["trials"], len(study.trials)):
             with display.stage("search", goal["trials"], metric, before, keep_best=True) as watch:
                 study.run(goal["trials"], executor, slots=arguments.workers, limit=arguments.limit, on_trial=watch)
@@ -134,7 +148,14 @@ def _pursue(study: Study, goal: Mapping[str, int], arguments: argparse.Namespace
             total = len(functions) * goal["repeats"]
             if len(before) < total:
                 with display.stage("final comparison", total, final_metric, before, keep_best=False) as watch:
-                    study.retrain(functions, goal["repeats"], executor, slots=arguments.workers, limit=arguments.limit, on_trial=watch)
+                    study.retrain(
+                        functions,
+                        goal["repeats"],
+                        executor,
+                        slots=arguments.workers,
+                        limit=arguments.limit,
+                        on_trial=watch,
+                    )
     except KeyboardInterrupt:
         interrupted(arguments.out)
         return 130

@@ -41,7 +41,9 @@ class Display:
             progress.BarColumn(bar_width=24),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
-            progress.TextColumn("{task.fields[note]}", markup=False, table_column=progress.Column(no_wrap=True, overflow="ellipsis")),
+            progress.TextColumn(
+                "{task.fields[note]}", markup=False, table_column=progress.Column(no_wrap=True, overflow="ellipsis")
+            ),
         )
         best = max((trial.score(metric) for trial in before), default=float("-inf"))
         live = self.console.is_terminal and not self.console.quiet
@@ -76,4 +78,7 @@ def described(trial: Trial, metric: str) -> str:
 
 def interrupted(directory: object) -> None:
     """Say how to go on after an interrupt."""
-    print(f"\nstopped; every finished trial is recorded. Go on with: actc search resume --out {directory}", file=sys.stderr)
+    print(
+        f"\nstopped; every finished trial is recorded. Go on with: actc search resume --out {directory}",
+        file=sys.stderr,
+    )

@@ -8,11 +8,14 @@ from actc.errors import ActcError
 
 
 class StudyError(ActcError, RuntimeError):
-    """A study that can't be opened, written or continued; the text says what to do, and what is recorded stays recorded."""
+    """A study that can't be opened, written or continued; the text says what to do, and what is recorded stays
+    recorded.
+    """
 
 
 class Diverged(ActcError, ArithmeticError):
-    """Raised by an objective whose training left the finite numbers; the trial is recorded as `diverged`, not as an error.
+    """Raised by an objective whose training left the finite numbers; the trial is recorded as `diverged`, not as an
+    error.
 
     `epochs` are the metrics of the epochs before.
     """

@@ -93,16 +93,16 @@ def _start_worker(threads: int) -> None:
 def evaluate(objective: Objective, expression: str, seed: int, limit: float | None = None) -> Outcome:
     """Call `objective(expr, seed)` and turn whatever happens into an `Outcome`; runs in the worker.
 
-    The objective returns a mapping of metrics, or one number, which becomes the metric `score`; under the key `epochs` it
-    may give a list with one mapping an epoch, under `message` a remark. `limit` is in seconds, by an interval timer where
-    there is one (POSIX, in a process's main thread); elsewhere a trial isn't interrupted.
+    The objective returns a mapping of metrics, or one number, which becomes the metric `score`; under the key `epochs`
+    it may give a list with one mapping an epoch, under `message` a remark. `limit` is in seconds, by an interval timer
+    where there is one (POSIX, in a process's main thread); elsewhere a trial isn't interrupted.
     """
     started, clock = time.time(), time.perf_counter()
     status, metrics, epochs, message = Status.DONE, {}, [], ""
     try:
         with _time_limit(limit):
             returned = objective(actc.parse(expression), seed)
-        result = dict(returned) if isinstance(returned, Mapping) else {"score": returned}
+        result: dict[str, Any] = dict(returned) if isinstance(returned, Mapping) else {"score": returned}
         epochs = _figures(result.pop("epochs", ()))
         message = str(result.pop("message", ""))
         metrics = {str(key): float(value) for key, value in result.items()}
@@ -201,7 +201,7 @@ def execute(
                     lost.append(trial)
                     continue
                 except Exception:
-                    outcome = Outcome(Status.FAILED, message=traceback.format_exc())
+                    outcome = Outcome(Status.FAILED, started=time.time(), message=traceback.format_exc())
                 alone = None
                 yield trial, outcome
             if lost:
@@ -212,7 +212,7 @@ def execute(
                 executor.shutdown(wait=False, cancel_futures=True)
                 executor = make_executor()
                 if alone is not None:
-                    yield alone, Outcome(Status.FAILED, message=DIED)
+                    yield alone, Outcome(Status.FAILED, started=time.time(), message=DIED)
                     alone = None
                 else:
                     suspects.extend(sorted(lost, key=lambda trial: trial.number))
@@ -221,8 +221,8 @@ def execute(
 
 
 DIED = (
-    "the worker process died of this trial twice, the second time with nothing beside it: most often the memory ran out "
-    "(use fewer workers or a smaller batch), or native code crashed"
+    "the worker process died of this trial twice, the second time with nothing beside it: most often the memory ran "
+    "out (use fewer workers or a smaller batch), or native code crashed"
 )
 
 

@@ -15,10 +15,11 @@ DEFAULTS = {"digits": ("small_cnn", "digits")}
 
 @dataclass(frozen=True)
 class TaskObjective:
-    """`objective(expr, seed)`: accuracy and loss on `split` after training `network` on `task` by `recipe` (all by name).
+    """`objective(expr, seed)`: accuracy and loss on `split` after training `network` on `task` by `recipe` (all by
+    name).
 
-    The expression is compiled with `safe=True` and the weights are scaled by its Gaussian second moment. Raises `Diverged`
-    when that moment is zero or infinite, or when the training leaves the finite numbers.
+    The expression is compiled with `safe=True` and the weights are scaled by its Gaussian second moment. Raises
+    `Diverged` when that moment is zero or infinite, or when the training leaves the finite numbers.
     """
 
     task: str
@@ -70,7 +71,9 @@ def second_moment(expr: Expr) -> float:
     moments = actc.gaussian_moments(expr)
     moment = float(moments.var + moments.mean**2)
     if not (math.isfinite(moment) and moment > 0):
-        raise Diverged(f"its output on a standard normal input has second moment {moment}: no weights can make up for that")
+        raise Diverged(
+            f"its output on a standard normal input has second moment {moment}: no weights can make up for that"
+        )
     return moment
 
 
@@ -86,13 +89,19 @@ def for_task(task: str) -> TaskObjective:
 
 
 def description(configuration: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a `TaskObjective` of that configuration does, as pairs of a name and a text for a reader."""
+    """What an objective of that configuration does, as pairs of a name and a text for a reader."""
     from actc.search import tasks
+
+    if "task" not in configuration:
+        return [("objective", ", ".join(f"{name} {value}" for name, value in configuration.items()))]
 
     task, recipe = tasks.named(configuration["task"]), configuration["recipe"]
     splits = f"{len(task.train)} training, {len(task.validation)} validation, {len(task.test)} test images"
     return [
         ("data", f"{task.name}: {splits}; {task.classes} classes. {task.source}"),
-        ("network", f"{configuration['network']}; weights drawn with variance 1 / (fan_in E[f(z)^2]), z ~ N(0, 1); safe=True"),
+        (
+            "network",
+            f"{configuration['network']}; weights drawn with variance 1 / (fan_in E[f(z)^2]), z ~ N(0, 1); safe=True",
+        ),
         ("recipe", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.items())),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,19 +77,26 @@ class Record:
             done = [run for run in runs if run.status is Status.DONE]
             values = [run.metrics[self.final_metric] for run in done]
             selecting = [run.metrics.get(self.metric, run.metrics[self.final_metric]) for run in done]
+            name = str(origin.get("baseline", f"trial {origin.get('trial')}"))
+            selection = sum(selecting) / len(selecting) if selecting else -math.inf
             found.append(
                 Contender(
-                    str(origin.get("baseline", f"trial {origin.get('trial')}")), expression, "baseline" in origin, runs, values,
-                    estimate(values) if values else None, sum(selecting) / len(selecting) if selecting else float("-inf"),
+                    name,
+                    expression,
+                    "baseline" in origin,
+                    runs,
+                    values,
+                    estimate(values) if values else None,
+                    selection,
                 )
-            )  # fmt: skip
+            )
         return found
 
     def winner(self) -> Contender | None:
         """The found function with the best mean of the *search's* metric over its fresh seeds.
 
-        The final metric isn't used, so that the winner's figure on the test split is as unbiased as everybody's. A function
-        that lost a run can't win unless all did.
+        The final metric isn't used, so that the winner's figure on the test split is as unbiased as everybody's. A
+        function that lost a run can't win unless all did.
         """
         found = [contender for contender in self.contenders() if not contender.baseline and contender.values]
         return max(found, key=lambda contender: (-contender.lost, contender.selection), default=None)
@@ -115,33 +123,43 @@ class Record:
             "trials": self.counts(),
             "best": best and {"trial": best.number, "expression": best.expression, **best.metrics},
             "winner": winner and winner.expression,
-            "final": [
-                {
-                    "name": contender.name, "expression": contender.expression, "values": list(contender.values),
-                    "mean": contender.estimate and contender.estimate.mean,
-                    "interval": [contender.estimate.low, contender.estimate.high]
-                    if contender.estimate and contender.estimate.count > 1 else None,
-                    "lost": contender.lost,
-                }
-                for contender in self.contenders()
-            ],
-            "duels": [
-                {
-                    "found": duel.found.expression, "baseline": duel.baseline.name, "difference": duel.comparison.difference,
-                    "interval": [duel.comparison.low, duel.comparison.high], "p": duel.comparison.p, "p_holm": duel.adjusted,
-                }
-                for duel in self.duels()
-            ],
+            "final": [_contender_summary(contender) for contender in self.contenders()],
+            "duels": [_duel_summary(duel) for duel in self.duels()],
             "errors": [
-                {"stage": trial.stage, "trial": trial.number, "expression": trial.expression, "message": trial.outcome.message}
+                {"stage": trial.stage, "trial": trial.number, "message": trial.outcome.message}
                 for trial in (*self.trials, *self.finals)
                 if trial.status is Status.FAILED
             ],
-        }  # fmt: skip
+        }
+
+
+def _contender_summary(contender: Contender) -> dict[str, Any]:
+    estimated = contender.estimate
+    return {
+        "name": contender.name,
+        "expression": contender.expression,
+        "values": list(contender.values),
+        "mean": estimated and estimated.mean,
+        "interval": [estimated.low, estimated.high] if estimated and estimated.count > 1 else None,
+        "lost": contender.lost,
+    }
+
+
+def _duel_summary(duel: Duel) -> dict[str, Any]:
+    return {
+        "found": duel.found.expression,
+        "baseline": duel.baseline.name,
+        "difference": duel.comparison.difference,
+        "interval": [duel.comparison.low, duel.comparison.high],
+        "p": duel.comparison.p,
+        "p_holm": duel.adjusted,
+    }
 
 
 def read(path: str | os.PathLike[str]) -> Record:
-    """The study in directory `path`, also while another process runs it. Raises `StudyError` when there is none to read."""
+    """The study in directory `path`, also while another process runs it. Raises `StudyError` when there is none to
+    read.
+    """
     with Store(path, writable=False) as store:
         return Record(
             store.directory,

@@ -29,7 +29,8 @@ class Space(Protocol):
 
 
 class BinaryOfUnaries:
-    """`binary(unary(x), unary(x))` over the 27 unary and 7 binary operators of the AQuaSurF paper, table 4: 5,103 members.
+    """`binary(unary(x), unary(x))` over the 27 unary and 7 binary operators of the AQuaSurF paper, table 4: 5,103
+    members.
 
     >>> space = BinaryOfUnaries()
     >>> len(space), str(space[0]), str(space[2 * 27 * 27 + 2 * 27 + 10])

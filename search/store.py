@@ -1,9 +1,10 @@
 """Where a study lives: one SQLite file, written by one process.
 
-Optuna's own FAQ warns of SQLite with several writers, so here the study's process is the only one: it holds a lock for as
-long as the store is open for writing, and the operating system drops that lock with the process, however it ends. Readers
-need no lock. With the write-ahead log and `synchronous=NORMAL` a killed process loses nothing that was recorded; a power
-cut may lose the last trials, never the file (sqlite.org, "Write-Ahead Logging"), and those trials are run again.
+Optuna's own FAQ warns of SQLite with several writers, so here the study's process is the only one: it holds a lock for
+as long as the store is open for writing, and the operating system drops that lock with the process, however it ends.
+Readers need no lock. With the write-ahead log and `synchronous=NORMAL` a killed process loses nothing that was
+recorded; a power cut may lose the last trials, never the file (sqlite.org, "Write-Ahead Logging"), and those trials are
+run again.
 """
 
 from __future__ import annotations
@@ -48,16 +49,16 @@ create table trials (
 ) without rowid;
 """
 COLUMNS = (
-    "stage, number, expression, proposed, origin, seed, configuration, status, metrics, epochs, started, seconds, device,"
-    " versions, message"
+    "stage, number, expression, proposed, origin, seed, configuration, status, metrics, epochs, started, seconds, "
+    "device, versions, message"
 )
 
 
 class Store:
     """The trials and the description of one study, in the directory `path`.
 
-    `configuration` describes the study and is written once, when the directory holds none yet; without it the study must
-    exist. `writable=False` opens an existing one without a lock, for a look while another process runs it.
+    `configuration` describes the study and is written once, when the directory holds none yet; without it the study
+    must exist. `writable=False` opens an existing one without a lock, for a look while another process runs it.
 
     Raises `StudyError` when the directory or the file can't be used; the file is then left as it was.
     """
@@ -70,7 +71,9 @@ class Store:
         self._lock: sqlite3.Connection | None = None
         self._connection: sqlite3.Connection | None = None
         if configuration is None and not self.file.exists():
-            raise StudyError(f"there is no study in {self.directory}: {FILE} is missing; start one with `actc search run`")
+            raise StudyError(
+                f"there is no study in {self.directory}: {FILE} is missing; start one with `actc search run`"
+            )
         try:
             if writable:
                 self._open_for_writing(configuration)
@@ -85,7 +88,9 @@ class Store:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StudyError(f"can't make the directory {self.directory}: {error.strerror}; choose another one") from error
+            raise StudyError(
+                f"can't make the directory {self.directory}: {error.strerror}; choose another one"
+            ) from error
         self._lock = _take_lock(self.directory / LOCK)
         if not self.file.exists() and configuration is not None:
             with self._explained("created"):
@@ -137,7 +142,9 @@ class Store:
                 f"`sqlite3 {FILE} .recover`, or start again in another directory"
             ) from error
         except OSError as error:
-            raise StudyError(f"{self.file} can't be {action}: {error.strerror}; free some space or choose another place") from error
+            raise StudyError(
+                f"{self.file} can't be {action}: {error.strerror}; free some space or choose another place"
+            ) from error
 
     def _rows(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         assert self._connection is not None, "the store is closed"
@@ -186,7 +193,10 @@ class Store:
         """Record a trial's outcome in place of the one it had."""
         assignments = ", ".join(f"{column.strip()} = ?" for column in COLUMNS.split(","))
         with self._transaction():
-            self._rows(f"update trials set {assignments} where stage = ? and number = ?", [*_row(trial), trial.stage, trial.number])
+            self._rows(
+                f"update trials set {assignments} where stage = ? and number = ?",
+                [*_row(trial), trial.stage, trial.number],
+            )
 
     def close(self) -> None:
         """Give up the file and the lock; closing twice is harmless."""
@@ -198,7 +208,9 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -211,7 +223,8 @@ def _take_lock(path: Path) -> sqlite3.Connection:
         connection.close()
         if "locked" in str(error):
             raise StudyError(
-                f"another process is working on the study in {path.parent}; wait for it, or look with `actc search status`"
+                f"another process is working on the study in {path.parent}; wait for it, or look with `actc search "
+                "status`"
             ) from error
         raise StudyError(f"{path} can't be locked: {error}; check that the directory is yours and has space") from error
     return connection
@@ -257,11 +270,10 @@ def _load(text: str) -> Any:
 
 def _row(trial: Trial) -> list[Any]:
     outcome = trial.outcome
-    return [
-        trial.stage, trial.number, trial.expression, trial.proposed, _dump(trial.origin), trial.seed, _dump(trial.configuration),
-        outcome.status, _dump(outcome.metrics), _dump(outcome.epochs), outcome.started, outcome.seconds, outcome.device,
-        _dump(outcome.versions), outcome.message,
-    ]  # fmt: skip
+    what = [trial.stage, trial.number, trial.expression, trial.proposed, _dump(trial.origin), trial.seed]
+    how = [_dump(trial.configuration), outcome.status, _dump(outcome.metrics), _dump(outcome.epochs)]
+    where = [outcome.started, outcome.seconds, outcome.device, _dump(outcome.versions), outcome.message]
+    return what + how + where
 
 
 def _trial(row: tuple[Any, ...]) -> Trial:

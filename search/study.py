@@ -25,12 +25,15 @@ HOPELESS = 5
 
 METRIC = {Stage.SEARCH: "metric", Stage.FINAL: "final_metric"}
 
+Proposer = Callable[[Sequence[Trial], np.random.Generator], Iterable[Any]]
+
 # What a stream of random numbers is for; part of its seed, so that the streams are independent.
 PROPOSAL, TRAINING, RETRAINING = range(3)
 
 
 class Study:
-    """A search for an activation function, recorded in the directory `path`; a directory that holds it already continues it.
+    """A search for an activation function, recorded in the directory `path`; a directory that holds it already
+    continues it.
 
     `objective(expr, seed)` returns metrics (a mapping, or one number called `score`); instead of it `task` names a
     ready-made one. `metric` is what is maximised. `strategy` is a name, an object with `ask(history, rng)` or such a
@@ -53,14 +56,12 @@ class Study:
         objective: Objective | None = None,
         *,
         task: str | None = None,
-        strategy: str | Strategy | Callable[[Sequence[Trial], np.random.Generator], Iterable[Any]] = "random",
+        strategy: str | Strategy | Proposer = "random",
         seed: int = 0,
         metric: str | None = None,
     ) -> None:
         self.objective = _objective(objective, task)
-        self.strategy: Strategy = (
-            strategies.named(strategy) if isinstance(strategy, str) else strategy if hasattr(strategy, "ask") else _Function(strategy)
-        )
+        self.strategy = _strategy(strategy)
         self.configuration: Mapping[str, Any] = {
             "seed": seed,
             "metric": metric or getattr(self.objective, "metric", "score"),
@@ -87,17 +88,20 @@ class Study:
         if task is None or strategy not in strategies.STRATEGIES:
             raise StudyError(
                 f"the study in {path} has an objective or a strategy of its own ({configuration['objective']}, "
-                f"{configuration['strategy']}): continue it from Python with Study({str(path)!r}, objective, strategy=...)"
+                f"{configuration['strategy']}): continue it from Python with Study({str(path)!r}, objective, "
+                "strategy=...)"
             )
         return cls(path, task=task, strategy=strategy, seed=configuration["seed"], metric=configuration["metric"])
 
     def _refuse_another(self, recorded: Mapping[str, Any]) -> None:
         differing = [name for name in self.configuration if recorded.get(name) != self.configuration[name]]
         if differing:
-            there = "; ".join(f"{name} is {recorded.get(name)!r} there, {self.configuration[name]!r} here" for name in differing)
+            there = "; ".join(
+                f"{name} is {recorded.get(name)!r} there, {self.configuration[name]!r} here" for name in differing
+            )
             raise StudyError(
-                f"{self.store.directory} already holds another study: {there}. Choose another directory for this one, or "
-                f"continue that one with `actc search resume --out {self.store.directory}`"
+                f"{self.store.directory} already holds another study: {there}. Choose another directory for this one, "
+                f"or continue that one with `actc search resume --out {self.store.directory}`"
             )
 
     @property
@@ -131,14 +135,17 @@ class Study:
                 if expression not in self._known:
                     origin = dict(proposal.origin)
                     seed = self._seed(number, TRAINING)
-                    trial = _open_trial(Stage.SEARCH, number, expression, str(proposal.expression), origin, seed, self.objective)
+                    trial = _open_trial(
+                        Stage.SEARCH, number, expression, str(proposal.expression), origin, seed, self.objective
+                    )
                     self.store.add([trial])
                     self._trials.append(trial)
                     self._known.add(expression)
                     return trial
         raise StudyError(
-            f"the strategy {self.configuration['strategy']} proposed nothing new in {ATTEMPTS} attempts after {number} trials: "
-            "its space is used up, or it keeps coming back to the same functions; ask for fewer trials or search another space"
+            f"the strategy {self.configuration['strategy']} proposed nothing new in {ATTEMPTS} attempts after "
+            f"{number} trials: its space is used up, or it keeps coming back to the same functions; ask for fewer "
+            "trials or search another space"
         )
 
     def tell(self, trial: Trial, result: Outcome | Mapping[str, Any] | float) -> Trial:
@@ -148,8 +155,12 @@ class Study:
         """
         trials = self._trials if trial.stage is Stage.SEARCH else self._finals
         if not (trial.number < len(trials) and trials[trial.number] == trial and trial.status is Status.OPEN):
-            raise StudyError(f"trial {trial.number} isn't an open trial of this study; tell() takes what ask() gave, once")
-        outcome = result if isinstance(result, Outcome) else evaluate(lambda expr, seed: result, trial.expression, trial.seed)
+            raise StudyError(
+                f"trial {trial.number} isn't an open trial of this study; tell() takes what ask() gave, once"
+            )
+        outcome = (
+            result if isinstance(result, Outcome) else evaluate(lambda expr, seed: result, trial.expression, trial.seed)
+        )
         finished = replace(trial, outcome=_judged(outcome, self.configuration[METRIC[trial.stage]]))
         self.store.update(finished)
         trials[trial.number] = finished
@@ -166,9 +177,10 @@ class Study:
     ) -> None:
         """Go on until the study has `trials` finished trials; those that an earlier process left open come first.
 
-        `executor` has the `concurrent.futures` interface, or makes such (`actc.search.processes(2)`), which lets dead workers
-        be replaced; without it trials run here, one by one. At most `slots` trials run at a time. `limit` is the seconds
-        a trial may take. `on_trial` is called with each finished trial. Every result is on disk before the next is awaited.
+        `executor` has the `concurrent.futures` interface, or makes such (`actc.search.processes(2)`), which lets dead
+        workers be replaced; without it trials run here, one by one. At most `slots` trials run at a time. `limit` is
+        the seconds a trial may take. `on_trial` is called with each finished trial. Every result is on disk before the
+        next is awaited.
 
         Raises `StudyError` when the strategy is used up, when a result can't be recorded, and when the first few trials
         all fail.
@@ -190,7 +202,8 @@ class Study:
         limit: float | None = None,
         on_trial: Callable[[Trial], None] | None = None,
     ) -> None:
-        """Train each of `functions` (canonical text, origin) with the same `repeats` fresh seeds, on the objective's final form.
+        """Train each of `functions` (canonical text, origin) with the same `repeats` fresh seeds, on the objective's
+        final form.
 
         An objective with a method `final()` is replaced by what that returns: one that measures on the split that the
         search never saw. What is recorded already isn't repeated.
@@ -240,8 +253,9 @@ class Study:
         if len(finished) >= HOPELESS and all(trial.status is Status.FAILED for trial in finished):
             reason = last.outcome.message.strip().splitlines()[-1]
             raise StudyError(
-                f"the first {len(finished)} trials all failed, the last one with: {reason}. Mend the objective, then go on with "
-                f"`actc search resume --retry-failed --out {self.store.directory}`; the full errors are in `actc search status`"
+                f"the first {len(finished)} trials all failed, the last one with: {reason}. Mend the objective, then "
+                f"go on with `actc search resume --retry-failed --out {self.store.directory}`; the full errors are in "
+                "`actc search status`"
             )
 
     def _seed(self, number: int, purpose: int) -> int:
@@ -254,7 +268,9 @@ class Study:
     def __enter__(self) -> Study:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -277,8 +293,7 @@ def described(objective: Objective) -> Mapping[str, Any]:
     """What tells one objective from another, as JSON values: its own `configuration()`, or where it is defined."""
     if hasattr(objective, "configuration"):
         return dict(objective.configuration())
-    kind = objective if hasattr(objective, "__qualname__") else type(objective)
-    return {"function": f"{kind.__module__}:{kind.__qualname__}"}
+    return {"function": _place(objective)}
 
 
 def final_form(objective: Objective) -> Objective:
@@ -300,17 +315,35 @@ def _objective(objective: Objective | None, task: str | None) -> Objective:
 class _Function:
     """A proposer that is a plain function, as a strategy."""
 
-    function: Callable[[Sequence[Trial], np.random.Generator], Iterable[Any]]
+    function: Proposer
 
     def ask(self, history: Sequence[Trial], rng: np.random.Generator) -> Iterable[Any]:
         return self.function(history, rng)
 
     def configuration(self) -> Mapping[str, Any]:
-        return {"name": f"{self.function.__module__}:{self.function.__qualname__}"}
+        return {"name": _place(self.function)}
+
+
+def _strategy(strategy: str | Strategy | Proposer) -> Strategy:
+    if isinstance(strategy, str):
+        return strategies.named(strategy)
+    return _Function(strategy) if callable(strategy) else strategy
+
+
+def _place(thing: object) -> str:
+    """Where a function, or the class of an object, is defined."""
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _open_trial(
-    stage: Stage, number: int, expression: str, proposed: str, origin: Mapping[str, Any], seed: int, objective: Objective
+    stage: Stage,
+    number: int,
+    expression: str,
+    proposed: str,
+    origin: Mapping[str, Any],
+    seed: int,
+    objective: Objective,
 ) -> Trial:
     return Trial(stage, number, expression, proposed, origin, seed, described(objective), Outcome(Status.OPEN))
 
@@ -320,7 +353,8 @@ def _judged(outcome: Outcome, metric: str) -> Outcome:
     if outcome.status is not Status.DONE:
         return outcome
     if metric not in outcome.metrics:
-        message = f"the objective returned {', '.join(outcome.metrics) or 'nothing'}, but not {metric!r}, which the study maximises"
+        returned = ", ".join(outcome.metrics) or "nothing"
+        message = f"the objective returned {returned}, but not {metric!r}, which the study maximises"
         return replace(outcome, status=Status.FAILED, message=message)
     bad = [name for name, value in outcome.metrics.items() if not np.isfinite(value)]
     if bad:

@@ -17,7 +17,8 @@ from actc.search.tasks import Split
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. SGD with Nesterov momentum; the learning rate climbs to `learning_rate` and falls to zero in one cycle.
+    """How to train. SGD with Nesterov momentum; the learning rate climbs to `learning_rate` and falls to zero in one
+    cycle.
 
     `hopeless_after` is the epoch after which a network that is still at chance level is given up.
     """
@@ -48,20 +49,24 @@ def scale_weights_(model: nn.Module, second_moment: float, generator: torch.Gene
 
     A weight is normal with variance 1 / (fan_in E[f(z)^2]), equation 5.6 of the dissertation with the activation's mean
     and variance from equations 5.9 and 5.10 (their sum of squares is the second moment); the first layer sees the data,
-    whose second moment is 1. Biases become zero. This is only the gain: what padding, pooling or a residual branch does to the
-    signal is the business of AutoInit proper (dissertation chapter 5).
+    whose second moment is 1. Biases become zero. This is only the gain: what padding, pooling or a residual branch does
+    to the signal is the business of AutoInit proper (dissertation chapter 5).
     """
     moment = 1.0
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             fan_in = layer.weight[0].numel()
             nn.init.normal_(layer.weight, std=1 / math.sqrt(fan_in * moment), generator=generator)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
             moment = second_moment
 
 
-def train(model: nn.Module, data: Split, validation: Split, classes: int, recipe: Recipe, generator: torch.Generator) -> Training:
-    """Train `model` in place by cross-entropy, the order of the batches from `generator`; the last, partial batch counts too.
+def train(
+    model: nn.Module, data: Split, validation: Split, classes: int, recipe: Recipe, generator: torch.Generator
+) -> Training:
+    """Train `model` in place by cross-entropy, the order of the batches from `generator`; the last, partial batch
+    counts too.
 
     Raises `Diverged` as soon as the loss of a batch, or of the validation split, isn't finite.
     """
@@ -89,7 +94,9 @@ def train(model: nn.Module, data: Split, validation: Split, classes: int, recipe
         there = measure(model, validation)
         if not math.isfinite(there["loss"]):
             raise Diverged(f"the validation loss became {there['loss']} after epoch {epoch}", epochs)
-        epochs.append({"training_loss": total / len(data), **{f"validation_{name}": value for name, value in there.items()}})
+        epochs.append(
+            {"training_loss": total / len(data), **{f"validation_{name}": value for name, value in there.items()}}
+        )
         if epoch >= recipe.hopeless_after and there["accuracy"] <= 1.5 / classes:
             return Training(epochs, f"stopped after epoch {epoch}: still at chance level")
     return Training(epochs)

@@ -30,7 +30,8 @@ class Stage(enum.StrEnum):
 class Outcome:
     """What a worker sends back about one trial.
 
-    `metrics` are the final figures, `epochs` one mapping an epoch, `message` the error's text or the reason for an early stop.
+    `metrics` are the final figures, `epochs` one mapping an epoch, `message` the error's text or the reason for an
+    early stop.
     """
 
     status: Status

@@ -27,8 +27,8 @@ def write(path: str | os.PathLike[str]) -> Path:
         os.replace(draft, target)
     except OSError as error:
         raise StudyError(
-            f"the report can't be written to {target}: {error.strerror}. The study itself is safe; free some space, then "
-            f"`actc search report --out {record.directory}`"
+            f"the report can't be written to {target}: {error.strerror}. The study itself is safe; free some space, "
+            f"then `actc search report --out {record.directory}`"
         ) from error
     finally:
         draft.unlink(missing_ok=True)

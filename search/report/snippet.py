@@ -4,17 +4,18 @@ from __future__ import annotations
 
 
 def snippet(expression: str) -> str:
-    """A small program that builds and initialises a network with `expression` as its activation; it needs actc and torch."""
+    """A small program that builds and initialises a network with `expression` as its activation; it needs actc and
+    torch.
+    """
+    import actc
     from actc.search.errors import Diverged
     from actc.search.objective import second_moment
-
-    import actc
 
     try:
         moment = f"{second_moment(actc.parse(expression)):.6g}"
     except Diverged:
         moment = "1.0"
-    return f'''import torch
+    return f"""import torch
 import actc
 
 activation = actc.Activation({expression!r}, safe=True)
@@ -26,4 +27,4 @@ for layer, moment in [(model[0], 1.0), (model[2], {moment})]:
     torch.nn.init.zeros_(layer.bias)
 
 print(model(torch.randn(8, 64)).shape)
-'''
+"""

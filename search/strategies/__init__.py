@@ -1,7 +1,7 @@
 """Strategies: what to try next.
 
-A strategy is any object with `ask(history, rng)`; a plain function of the same two arguments will do. It has no state of
-its own: the history (all trials of the search in order, those without a result included) and the generator, which is
+A strategy is any object with `ask(history, rng)`; a plain function of the same two arguments will do. It has no state
+of its own: the history (all trials of the search in order, those without a result included) and the generator, which is
 seeded by the study's seed and the trial's number alone, are all it may use, so that a study resumes anywhere. Every
 strategy named here passes `tests/search/test_strategy_contract.py`.
 """

@@ -17,7 +17,9 @@ from actc.search.errors import StudyError
 
 @dataclass(frozen=True)
 class Split:
-    """`inputs` float32 [n, channels, height, width] with mean 0 and variance 1 over the training split, `labels` int64 [n]."""
+    """`inputs` float32 [n, channels, height, width] with mean 0 and variance 1 over the training split, `labels` int64
+    [n].
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -28,7 +30,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task with `classes` classes; chance level is 1 / classes, as the splits are (nearly) balanced."""
+    """A classification task with `classes` classes; chance level is 1 / classes, as the splits are (nearly)
+    balanced.
+    """
 
     name: str
     classes: int

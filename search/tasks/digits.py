@@ -13,10 +13,12 @@ VALIDATION_PER_CLASS = 60
 
 
 def digits() -> Task:
-    """The 1,797 digits in a fixed split: 60 a class for training, 60 a class for validation, the other 597 for the test.
+    """The 1,797 digits in a fixed split: 60 a class for training, 60 a class for validation, the other 597 for the
+    test.
 
-    So few for training, because with two thirds of the images every sensible activation is right on 98 %, and nothing can
-    be told apart. The split is balanced as in the papers (dissertation appendix A.1). Raises `StudyError` without the data.
+    So few for training, because with two thirds of the images every sensible activation is right on 98 %, and nothing
+    can be told apart. The split is balanced as in the papers (dissertation appendix A.1). Raises `StudyError` without
+    the data.
     """
     images, labels = _load()
     # RandomState's stream is frozen for ever, so that the split is the same with every numpy.
@@ -32,9 +34,12 @@ def digits() -> Task:
 
     def split(name: str) -> Split:
         pixels = (images[places[name]] - mean) / deviation
-        return Split(torch.from_numpy(pixels[:, None].astype(np.float32)), torch.from_numpy(labels[places[name]].astype(np.int64)))
+        return Split(
+            torch.from_numpy(pixels[:, None].astype(np.float32)),
+            torch.from_numpy(labels[places[name]].astype(np.int64)),
+        )
 
-    source = "scikit-learn, load_digits: the test set of Alpaydin and Kaynak's Optical Recognition of Handwritten Digits (UCI)"
+    source = "From scikit-learn (load_digits): test set of the UCI Optical Recognition of Handwritten Digits."
     return Task("digits", 10, split("train"), split("validation"), split("test"), source)
 
 
