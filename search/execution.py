@@ -98,7 +98,9 @@ def evaluate(objective: Objective, expression: str, seed: int, limit: float | No
     where there is one (POSIX, in a process's main thread); elsewhere a trial isn't interrupted.
     """
     started, clock = time.time(), time.perf_counter()
-    status, metrics, epochs, message = Status.DONE, {}, [], ""
+    status, message = Status.DONE, ""
+    metrics: dict[str, float] = {}
+    epochs: tuple[Mapping[str, float], ...] = ()
     try:
         with _time_limit(limit):
             returned = objective(actc.parse(expression), seed)
@@ -117,8 +119,8 @@ def evaluate(objective: Objective, expression: str, seed: int, limit: float | No
     return Outcome(status, metrics, epochs, started, seconds, device, _versions(), message)
 
 
-def _figures(epochs: Iterable[Mapping[str, Any]]) -> list[dict[str, float]]:
-    return [{str(key): float(value) for key, value in epoch.items()} for epoch in epochs]
+def _figures(epochs: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, float], ...]:
+    return tuple({str(key): float(value) for key, value in epoch.items()} for epoch in epochs)
 
 
 @functools.cache

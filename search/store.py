@@ -279,5 +279,7 @@ def _row(trial: Trial) -> list[Any]:
 def _trial(row: tuple[Any, ...]) -> Trial:
     stage, number, expression, proposed, origin, seed, configuration, status, metrics, epochs, *rest = row
     started, seconds, device, versions, message = rest
-    outcome = Outcome(Status(status), _load(metrics), _load(epochs), started, seconds, device, _load(versions), message)
+    outcome = Outcome(
+        Status(status), _load(metrics), tuple(_load(epochs)), started, seconds, device, _load(versions), message
+    )
     return Trial(Stage(stage), number, expression, proposed, _load(origin), seed, _load(configuration), outcome)

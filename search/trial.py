@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Outcome:
 
     status: Status
     metrics: Mapping[str, float] = field(default_factory=dict)
-    epochs: Sequence[Mapping[str, float]] = ()
+    epochs: tuple[Mapping[str, float], ...] = ()
     started: float = 0.0
     seconds: float = 0.0
     device: str = ""

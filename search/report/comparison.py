@@ -118,9 +118,9 @@ def _tests(record: Record) -> str:
     return (
         f"<h3>Against the usual functions</h3>{table(head, rows)}"
         f"<p class='note'>Welch's two-sided t-test (unequal variances) for each of the {len(duels)} pairs. The "
-        f"intervals and the column p are of each pair alone; the last column is corrected for the {len(duels)} comparisons "
-        f"by Holm's method: calling only those pairs different where it is below {LEVEL} keeps the chance of even one "
-        f"false alarm below {LEVEL:.0%}.</p>"
+        f"intervals and the column p are of each pair alone; the last column is corrected for the {len(duels)} "
+        f"comparisons by Holm's method: calling only those pairs different where it is below {LEVEL} keeps the "
+        f"chance of even one false alarm below {LEVEL:.0%}.</p>"
     )
 
 
