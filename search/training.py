@@ -32,7 +32,7 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "digits": Recipe(epochs=33, batch_size=60, learning_rate=0.02, momentum=0.9, weight_decay=5e-4, hopeless_after=6)
+    "digits": Recipe(epochs=12, batch_size=60, learning_rate=0.02, momentum=0.9, weight_decay=5e-4, hopeless_after=4)
 }
 
 

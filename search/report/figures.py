@@ -97,7 +97,7 @@ def _progress(trials: Sequence[Trial], metric: str, width: float, height: float)
         shown = np.array(scores)
         if share:
             # Distances near 100 % matter most: the axis is logarithmic in the error rate.
-            floor = min([1 - score for score in scores if 1 - score > 0] or [0.01]) / 1.5
+            floor = min([1 - score for score in scores if 0 < 1 - score < np.inf] or [0.01]) / 1.5
             axes.set_yscale(
                 "function", functions=(lambda y: -np.log10(np.maximum(1 - y, floor / 9)), lambda t: 1 - 10.0**-t)
             )
