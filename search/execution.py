@@ -47,7 +47,7 @@ class SerialExecutor(Executor):
 
 
 def processes(workers: int, threads: int = 1) -> Callable[[], Executor]:
-    """A maker of pools of `workers` fresh ("spawn") processes that use `threads` torch threads each.
+    """A maker of pools of `workers` fresh ("spawn") processes that use `threads` threads each.
 
     A maker and not a pool, because a pool in which a process died is of no more use. Fresh processes rather than forks:
     forking a process that has started threads or a GPU may hang.
@@ -85,9 +85,8 @@ def _start_worker(threads: int) -> None:
             os._exit(1)
 
         threading.Thread(target=follow, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(threads)
+    # Whatever the objective imports later (torch, BLAS) reads this when it is loaded.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def evaluate(objective: Objective, expression: str, seed: int, limit: float | None = None) -> Outcome:

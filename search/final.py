@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from actc.search.study import canonical, ranking
+from actc.search.classes import canonical, fingerprint
+from actc.search.study import ranking
 from actc.search.trial import Trial
 
 BASELINES: Mapping[str, str] = {"ReLU": "relu(x)", "SiLU": "silu(x)", "GELU": "gelu(x)"}
@@ -17,5 +18,6 @@ def contenders(trials: Iterable[Trial], metric: str, count: int) -> Sequence[tup
     A baseline that the search found again competes once, as a baseline.
     """
     baselines = {canonical(text): {"baseline": name} for name, text in BASELINES.items()}
-    found = [trial for trial in ranking(trials, metric) if trial.expression not in baselines][:count]
+    usual = {fingerprint(text) for text in baselines}
+    found = [trial for trial in ranking(trials, metric) if fingerprint(trial.expression) not in usual][:count]
     return [*((trial.expression, {"trial": trial.number}) for trial in found), *baselines.items()]

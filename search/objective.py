@@ -69,7 +69,7 @@ def second_moment(expr: Expr) -> float:
     import actc
 
     moments = actc.gaussian_moments(expr)
-    moment = float(moments.var + moments.mean**2)
+    moment = float(moments.var + moments.mean * moments.mean)
     if not (math.isfinite(moment) and moment > 0):
         raise Diverged(
             f"its output on a standard normal input has second moment {moment}: no weights can make up for that"

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-import actc
-from actc.expr import Expr
 from actc.search import strategies
+from actc.search.classes import canonical, fingerprint
 from actc.search.errors import StudyError
 from actc.search.execution import Objective, SerialExecutor, evaluate, execute, once
 from actc.search.store import Store
@@ -77,7 +76,7 @@ class Study:
         except BaseException:
             self.close()
             raise
-        self._known = {trial.expression for trial in self._trials}
+        self._known = {fingerprint(trial.expression) for trial in self._trials}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Study:
@@ -132,7 +131,8 @@ class Study:
                 if not isinstance(proposal, Proposal):
                     proposal = Proposal(proposal)
                 expression = canonical(proposal.expression)
-                if expression not in self._known:
+                identity = fingerprint(expression)
+                if identity not in self._known:
                     origin = dict(proposal.origin)
                     seed = self._seed(number, TRAINING)
                     trial = _open_trial(
@@ -140,7 +140,7 @@ class Study:
                     )
                     self.store.add([trial])
                     self._trials.append(trial)
-                    self._known.add(expression)
+                    self._known.add(identity)
                     return trial
         raise StudyError(
             f"the strategy {self.configuration['strategy']} proposed nothing new in {ATTEMPTS} attempts after "
@@ -272,15 +272,6 @@ class Study:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def canonical(expression: Expr | str) -> str:
-    """The text that stands for the class of equivalent functions: it is trained once, whatever its spelling.
-
-    >>> canonical("max(x, 0) * 1") == canonical("relu(x)")
-    True
-    """
-    return str(actc.simplify(actc.parse(expression) if isinstance(expression, str) else expression))
 
 
 def ranking(trials: Iterable[Trial], metric: str) -> list[Trial]:

@@ -30,7 +30,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     from actc.search import execution
 
     recipe = Recipe(1, 200, 0.02, 0.9, 5e-4, 5)
-    monkeypatch.setitem(RECIPES, "digits", recipe)  # type: ignore[misc]
+    monkeypatch.setitem(RECIPES, "digits", recipe)
     monkeypatch.setattr(execution, "processes", lambda workers: execution.SerialExecutor)
 
 

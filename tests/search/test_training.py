@@ -52,7 +52,7 @@ def test_missing_data_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypat
         raise FileNotFoundError(2, "No such file or directory", "digits.csv.gz")
 
     monkeypatch.setattr(datasets, "load_digits", gone)
-    monkeypatch.setitem(tasks.TASKS, "digits", digits)  # type: ignore[misc]
+    monkeypatch.setitem(tasks.TASKS, "digits", digits)
     tasks.named.cache_clear()
     try:
         with pytest.raises(StudyError, match=r"digits.csv.gz.*pip install --force-reinstall scikit-learn"):

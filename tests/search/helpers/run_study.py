@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from study_objectives import slow
+from study_objectives import slow  # type: ignore[import-not-found]
 
 from actc.search import Study, processes
 
