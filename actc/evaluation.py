@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mpmath
 import numpy as np
 
 from actc.expr import Expr, postorder
 from actc.operators import OPERATORS, operator
+
+if TYPE_CHECKING:
+    import mpmath
 
 #: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits,
 #: enough to see
@@ -19,7 +21,7 @@ from actc.operators import OPERATORS, operator
 _ZERO_DIGITS = 1200
 
 
-def evaluate(root: Expr, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def evaluate(root: Expr, /, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """See :meth:`actc.expr.Expr.evaluate`."""
     from actc.program import Program
 
@@ -52,8 +54,10 @@ def evaluate(root: Expr, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtyp
     return np.array(np.broadcast_to(np.asarray(results[program.outputs[0]], dtype=np.float64), shape))
 
 
-def evaluate_mp(root: Expr, digits: int = 50, **values: Any) -> mpmath.mpf:
+def evaluate_mp(root: Expr, /, digits: int = 50, **values: Any) -> mpmath.mpf:
     """See :meth:`actc.expr.Expr.evaluate_mp`."""
+    import mpmath
+
     _check_names(root, values)
     working = digits + 15
     with mpmath.workdps(working):
@@ -93,6 +97,8 @@ def _evaluate_mp_once(root: Expr, values: dict[str, Any]) -> Any:
 
 
 def _to_mp(value: Any) -> Any:
+    import mpmath
+
     if isinstance(value, Fraction):
         return mpmath.mpf(value.numerator) / value.denominator
     return mpmath.mpf(value if isinstance(value, (int, mpmath.mpf, str)) else float(value))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import keyword
 import math
 import threading
+import unicodedata
 import weakref
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 
 VARIABLES = ("x", "y", "z")
 
-#: Names that people write for a number; a learnable parameter of that name would be a silent surprise.
+#: Names that people write for a number, where a learnable parameter would be a silent surprise, and those that
+#: generated code needs.
 RESERVED = {
     "e": "write exp(1) for Euler's number, or give the parameter another name",
     "inf": "infinity is no number of an expression; use where(...) to treat a tail on its own",
     "nan": "NaN is no number of an expression",
+    "torch": "generated code uses it for the module; give the parameter another name",
+    "math": "generated code uses it for the module; give the parameter another name",
 }
 
 Number = int | float | Fraction
@@ -87,7 +91,7 @@ class Expr:
 
     # --- value ---------------------------------------------------------------------------------------------------
 
-    def evaluate(self, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def evaluate(self, /, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The value in float64 by numpy: the living definition that backends are compared with.
 
         Inputs are given in the order of :attr:`variables` or by name, parameters by name; anything that
@@ -103,7 +107,7 @@ class Expr:
 
         return evaluate(self, *inputs, **values)
 
-    def evaluate_mp(self, digits: int = 50, **values: Any) -> mpmath.mpf:
+    def evaluate_mp(self, /, digits: int = 50, **values: Any) -> mpmath.mpf:
         """The real value to ``digits`` correct decimal digits by mpmath, as an ``mpf``: the oracle.
 
         Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, ``inf`` at
@@ -239,10 +243,14 @@ def _intern(kind: str, name: str, args: tuple[Expr, ...], value: Fraction | None
 
 
 def symbol(name: str) -> Expr:
-    """The variable (x, y, z) or learnable parameter (any other identifier) of that name. Raises ExpressionError."""
+    """The variable (x, y, z) or learnable parameter (any other identifier) of that name.
+
+    Names are compared in the normal form NFKC, as Python compares its own. Raises ExpressionError for what is no name.
+    """
     from actc.operators import is_operator
 
-    if not name.isidentifier() or keyword.iskeyword(name):
+    name = unicodedata.normalize("NFKC", name)
+    if name.startswith("__") or not name.isidentifier() or keyword.iskeyword(name):
         raise ExpressionError(
             f"{name!r} is no name for a parameter; use letters, digits and underscores, and no Python keyword"
         )

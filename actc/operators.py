@@ -30,7 +30,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actc.errors import ExpressionError
-from actc.polynomials import SLOPE_FAR, SLOPE_MIDDLE, SLOPE_NEAR
+from actc.polynomials import (
+    I1E_SLOPE_FAR,
+    I1E_SLOPE_MIDDLE,
+    I1E_SLOPE_NEAR,
+    SLOPE_FAR,
+    SLOPE_MIDDLE,
+    SLOPE_NEAR,
+)
 
 if TYPE_CHECKING:
     from actc.expr import Expr
@@ -84,6 +91,10 @@ class Operator:
     numpy: Callable[..., Any] | None = None
     #: Python code over torch tensors: ``{0}`` an argument, which may be a number; ``{t0}`` one that must be a tensor.
     aten: str | None = None
+    #: The value at rational arguments where it is rational; None where it seldom is.
+    exact: Callable[..., Any] | None = None
+    #: Whether it is real-analytic inside its domain, so that it vanishes at isolated points only, or everywhere.
+    analytic: bool = False
     #: Code in sympy's names; None: that of the definition.
     sympy: str | None = None
     #: What safe mode writes instead; None where every finite argument gives a finite value.
@@ -195,8 +206,8 @@ def _mp_div(a: Any, b: Any) -> Any:
     return a / b
 
 
-#: Beyond 2^4000 mpmath would spend its memory on digits of the exponent itself; every float's range ends at 2^1024.
-_HUGE = 4000
+#: Every float's range ends at 2^1024; far beyond, mpmath would spend time and memory on digits of the exponent itself.
+_HUGE = 1100
 
 
 def _mp_exp(a: Any) -> Any:
@@ -257,7 +268,7 @@ def _mp_softplus(a: Any, beta: Any) -> Any:
 
 
 def _mp_clip(a: Any, low: Any, high: Any) -> Any:
-    return max(low, min(a, high))
+    return min(max(a, low), high)
 
 
 def _polynomial(coefficients: tuple[Fraction, ...] | tuple[float, ...], variable: str) -> str:
@@ -266,6 +277,15 @@ def _polynomial(coefficients: tuple[Fraction, ...] | tuple[float, ...], variable
     for c in reversed(coefficients[:-1]):
         text = f"(({c}) + {variable}*{text})"
     return text
+
+
+def _pieces(near: tuple[float, ...], middle: tuple[float, ...], far: tuple[float, ...]) -> str:
+    """The even function of :mod:`actc.polynomials` in three pieces."""
+    return (
+        f"where(abs(x) < 2, {_polynomial(near, '(abs(x) - 1)')}, "
+        f"where(abs(x) < 8, {_polynomial(middle, '((abs(x) - 5)/3)')}/abs(x)/abs(x), "
+        f"{_polynomial(far, '(14/abs(x) - 1)')}/abs(x)/sqrt(abs(x))))"
+    )
 
 
 #: x·cosh x − sinh x = x³ Σ x^(2k-2)·2k/(2k+1)!, k = 1…; eleven terms leave under 1e-19 relative on |x| ≤ 1.
@@ -294,6 +314,7 @@ def _compare(
         sympy={"eq": "Piecewise((1, Eq({0}, {1})), (0, True))", "ne": "Piecewise((1, Ne({0}, {1})), (0, True))"}.get(
             name, f"Piecewise((1, {{0}} {sign} {{1}}), (0, True))"
         ),
+        exact=lambda a, b: int(oracle(a, b)),
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
@@ -308,6 +329,7 @@ _ROWS = (
     # --- arithmetic ----------------------------------------------------------------------------------------------
     Operator(
         "pi()",
+        analytic=True,
         mpmath=lambda: +mp.pi,
         numpy=lambda: np.float64(math.pi),
         aten="math.pi",
@@ -318,6 +340,7 @@ _ROWS = (
     ),
     Operator(
         "add(x, y)",
+        analytic=True,
         mpmath=lambda a, b: a + b,
         numpy=np.add,
         aten="{0} + {1}",
@@ -328,6 +351,7 @@ _ROWS = (
     ),
     Operator(
         "sub(x, y)",
+        analytic=True,
         mpmath=lambda a, b: a - b,
         numpy=np.subtract,
         aten="{0} - {1}",
@@ -337,6 +361,7 @@ _ROWS = (
     ),
     Operator(
         "mul(x, y)",
+        analytic=True,
         mpmath=lambda a, b: a * b,
         numpy=np.multiply,
         aten="{0} * {1}",
@@ -347,6 +372,7 @@ _ROWS = (
     ),
     Operator(
         "div(x, y)",
+        analytic=True,
         mpmath=_mp_div,
         numpy=np.divide,
         aten="{0} / {1}",
@@ -356,6 +382,7 @@ _ROWS = (
     ),
     Operator(
         "neg(x)",
+        analytic=True,
         mpmath=lambda a: -a,
         numpy=np.negative,
         aten="-{0}",
@@ -368,6 +395,7 @@ _ROWS = (
     ),
     Operator(
         "pow(x, y)",
+        analytic=True,
         mpmath=_mp_pow,
         numpy=np.power,
         aten="torch.pow({0}, {1})",
@@ -377,6 +405,7 @@ _ROWS = (
     ),
     Operator(
         "square(x)",
+        analytic=True,
         mpmath=lambda a: a * a,
         definition="x*x",
         derivative=("2*x",),
@@ -388,6 +417,7 @@ _ROWS = (
     ),
     Operator(
         "cube(x)",
+        analytic=True,
         mpmath=lambda a: a**3,
         definition="x*x*x",
         derivative=("3*square(x)",),
@@ -399,6 +429,7 @@ _ROWS = (
     ),
     Operator(
         "reciprocal(x)",
+        analytic=True,
         mpmath=lambda a: _mp_div(mp.one, a),
         definition="1/x",
         derivative=("-square(1/x)",),
@@ -412,6 +443,7 @@ _ROWS = (
     ),
     Operator(
         "abs(x)",
+        exact=abs,
         mpmath=lambda a: abs(a),
         numpy=np.abs,
         aten="torch.abs({t0})",
@@ -427,6 +459,7 @@ _ROWS = (
     ),
     Operator(
         "sign(x)",
+        exact=lambda a: (a > 0) - (a < 0),
         mpmath=lambda a: mp.sign(a),
         numpy=np.sign,
         aten="torch.sign({t0})",
@@ -442,6 +475,7 @@ _ROWS = (
     ),
     Operator(
         "floor(x)",
+        exact=math.floor,
         mpmath=_mp_floor,
         numpy=np.floor,
         aten="torch.floor({t0})",
@@ -466,6 +500,7 @@ _ROWS = (
     # --- choice --------------------------------------------------------------------------------------------------
     Operator(
         "max(x, y)",
+        exact=max,
         mpmath=lambda a, b: max(a, b),
         numpy=np.maximum,
         aten="torch.maximum({t0}, {t1})",
@@ -478,6 +513,7 @@ _ROWS = (
     ),
     Operator(
         "min(x, y)",
+        exact=min,
         mpmath=lambda a, b: min(a, b),
         numpy=np.minimum,
         aten="torch.minimum({t0}, {t1})",
@@ -559,6 +595,7 @@ _ROWS = (
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
         derivative=("y*pow_no_nan(x, y - 1)", "where(x > 0, x**y*log(x), 0)"),
         safe="saturate(pow_no_nan(x, y))",
+        poles=(0.0,),
         source="0 at the pole and outside the domain",
     ),
     Operator(
@@ -587,6 +624,7 @@ _ROWS = (
     # --- roots, exponentials, logarithms -------------------------------------------------------------------------
     Operator(
         "sqrt(x)",
+        analytic=True,
         mpmath=lambda a: mp.sqrt(a),
         numpy=np.sqrt,
         aten="torch.sqrt({t0})",
@@ -601,6 +639,7 @@ _ROWS = (
     ),
     Operator(
         "exp(x)",
+        analytic=True,
         mpmath=_mp_exp,
         numpy=np.exp,
         aten="torch.exp({t0})",
@@ -614,6 +653,7 @@ _ROWS = (
     ),
     Operator(
         "expm1(x)",
+        analytic=True,
         mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a),
         numpy=np.expm1,
         aten="torch.expm1({t0})",
@@ -627,6 +667,7 @@ _ROWS = (
     ),
     Operator(
         "log(x)",
+        analytic=True,
         mpmath=lambda a: mp.log(a),
         numpy=np.log,
         aten="torch.log({t0})",
@@ -643,6 +684,7 @@ _ROWS = (
     ),
     Operator(
         "log1p(x)",
+        analytic=True,
         mpmath=lambda a: mp.log1p(a),
         numpy=np.log1p,
         aten="torch.log1p({t0})",
@@ -658,6 +700,7 @@ _ROWS = (
     # --- trigonometric -------------------------------------------------------------------------------------------
     Operator(
         "sin(x)",
+        analytic=True,
         mpmath=_mp_wave("sin"),
         numpy=np.sin,
         aten="torch.sin({t0})",
@@ -668,6 +711,7 @@ _ROWS = (
     ),
     Operator(
         "cos(x)",
+        analytic=True,
         mpmath=_mp_wave("cos"),
         numpy=np.cos,
         aten="torch.cos({t0})",
@@ -678,6 +722,7 @@ _ROWS = (
     ),
     Operator(
         "tan(x)",
+        analytic=True,
         mpmath=_mp_wave("tan"),
         numpy=np.tan,
         aten="torch.tan({t0})",
@@ -688,6 +733,7 @@ _ROWS = (
     ),
     Operator(
         "asin(x)",
+        analytic=True,
         mpmath=lambda a: mp.asin(a),
         numpy=np.arcsin,
         aten="torch.asin({t0})",
@@ -703,6 +749,7 @@ _ROWS = (
     ),
     Operator(
         "acos(x)",
+        analytic=True,
         mpmath=lambda a: mp.acos(a),
         numpy=np.arccos,
         aten="torch.acos({t0})",
@@ -717,6 +764,7 @@ _ROWS = (
     ),
     Operator(
         "atan(x)",
+        analytic=True,
         mpmath=lambda a: mp.atan(a),
         numpy=np.arctan,
         aten="torch.atan({t0})",
@@ -731,6 +779,7 @@ _ROWS = (
     ),
     Operator(
         "sinc_unnormalized(x)",
+        analytic=True,
         mpmath=lambda a: mp.one if a == 0 else _mp_wave("sin")(a) / a,
         definition="where(x == 0, 1, sin(x)/x)",
         derivative=(f"where(abs(x) < 1, -x*{_polynomial(_SINC_SLOPE, 'square(x)')}, (cos(x) - sin(x)/x)/x)",),
@@ -740,6 +789,7 @@ _ROWS = (
     ),
     Operator(
         "sinc(x)",
+        analytic=True,
         mpmath=lambda a: mp.one if a == 0 else mp.nan if mp.isinf(a) else _mp_wave("sinpi")(a) / (mp.pi * a),
         # x − 2·floor((x + 1)/2) is exact and in [−1, 1]: sin(πx) from a rounded πx would lose its zeros.
         definition="where(x == 0, 1, sin(pi*(x - 2*floor((x + 1)/2)))/(pi*x))",
@@ -754,9 +804,12 @@ _ROWS = (
     # --- hyperbolic ----------------------------------------------------------------------------------------------
     Operator(
         "sinh(x)",
+        analytic=True,
         mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
         numpy=np.sinh,
-        aten="torch.sinh({t0})",
+        # torch's vectorised code overflows a little below float64's end.
+        aten="torch.where(torch.abs({t0}) < 88, torch.sinh(torch.clamp({t0}, -88, 88)), "
+        "torch.sign({t0})*torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
         sympy="sinh({0})",
         derivative=("cosh(x)",),
         safe="saturate(sinh(x))",
@@ -766,9 +819,11 @@ _ROWS = (
     ),
     Operator(
         "cosh(x)",
+        analytic=True,
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
         numpy=np.cosh,
-        aten="torch.cosh({t0})",
+        aten="torch.where(torch.abs({t0}) < 88, torch.cosh(torch.clamp({t0}, -88, 88)), "
+        "torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
         sympy="cosh({0})",
         derivative=("sinh(x)",),
         safe="saturate(cosh(x))",
@@ -778,6 +833,7 @@ _ROWS = (
     ),
     Operator(
         "tanh(x)",
+        analytic=True,
         mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a),
         numpy=np.tanh,
         aten="torch.tanh({t0})",
@@ -790,6 +846,7 @@ _ROWS = (
     ),
     Operator(
         "asinh(x)",
+        analytic=True,
         mpmath=lambda a: mp.asinh(a),
         numpy=np.arcsinh,
         aten="torch.asinh({t0})",
@@ -803,6 +860,7 @@ _ROWS = (
     ),
     Operator(
         "acosh(x)",
+        analytic=True,
         mpmath=lambda a: mp.acosh(a),
         numpy=np.arccosh,
         aten="torch.acosh({t0})",
@@ -818,6 +876,7 @@ _ROWS = (
     ),
     Operator(
         "atanh(x)",
+        analytic=True,
         mpmath=lambda a: mp.atanh(a),
         numpy=np.arctanh,
         aten="torch.atanh({t0})",
@@ -834,6 +893,7 @@ _ROWS = (
     # --- special functions ---------------------------------------------------------------------------------------
     Operator(
         "erf(x)",
+        analytic=True,
         mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
         numpy=lambda a: special.erf(a),
         aten="torch.erf({t0})",
@@ -846,6 +906,7 @@ _ROWS = (
     ),
     Operator(
         "erfc(x)",
+        analytic=True,
         mpmath=_mp_erfc,
         numpy=lambda a: special.erfc(a),
         aten="torch.erfc({t0})",
@@ -871,12 +932,13 @@ _ROWS = (
     ),
     Operator(
         "i1e(x)",
+        analytic=True,
         mpmath=lambda a: _mp_i(1, a),
         numpy=lambda a: special.i1e(a),
         aten="torch.special.i1e({t0})",
         sympy="besseli(1, {0})*exp(-Abs({0}))",
-        derivative=("i0e_minus_i1e(x) - where(abs(x) < 1e-30, 1/2, i1e(x)/x)",),
-        image=(-0.2190720859226, 0.2190720859226),
+        derivative=("i1e_slope(x)",),
+        image=(-0.21909197495053095, 0.21909197495053095),
         parity="odd",
         at_infinity=(-0.0, 0.0),
         aliases=("bessel_i1e",),
@@ -885,22 +947,27 @@ _ROWS = (
     Operator(
         "i0e_minus_i1e(x)",
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
-        definition="where(abs(x) < 2, "
-        + _polynomial(SLOPE_NEAR, "(abs(x) - 1)")
-        + ", where(abs(x) < 8, "
-        + _polynomial(SLOPE_MIDDLE, "((abs(x) - 5)/3)")
-        + ", "
-        + _polynomial(SLOPE_FAR, "(14/abs(x) - 1)")
-        + "/abs(x)/sqrt(abs(x))))",
+        definition=_pieces(SLOPE_NEAR, SLOPE_MIDDLE, SLOPE_FAR),
         image=(0.0, 1.0),
         kinks=(0.0,),
         parity="even",
         at_infinity=(0.0, 0.0),
         source="i0e(|x|) − i1e(|x|), which is −d i0e/dx for x > 0, without its cancellation",
     ),
+    Operator(
+        "i1e_slope(x)",
+        mpmath=lambda a: mp.mpf(0.5) if a == 0 else _mp_i(0, a) - _mp_i(1, abs(a)) * (1 + 1 / abs(a)),
+        definition=_pieces(I1E_SLOPE_NEAR, I1E_SLOPE_MIDDLE, I1E_SLOPE_FAR),
+        image=(-0.0195, 0.5),
+        kinks=(0.0,),
+        parity="even",
+        at_infinity=(-0.0, -0.0),
+        source="d i1e/dx without its cancellation",
+    ),
     # --- activations ---------------------------------------------------------------------------------------------
     Operator(
         "sigmoid(x)",
+        analytic=True,
         mpmath=lambda a: 1 / (1 + _mp_exp(-a)),
         definition="where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))",
         derivative=("sigmoid(x)*sigmoid(-x)",),
@@ -912,6 +979,7 @@ _ROWS = (
     ),
     Operator(
         "log_sigmoid(x)",
+        analytic=True,
         mpmath=lambda a: -_mp_softplus(-a, mp.one),
         definition="min(x, 0) - log1p(exp(-abs(x)))",
         derivative=("sigmoid(-x)",),
@@ -923,6 +991,7 @@ _ROWS = (
     ),
     Operator(
         "softplus(x, beta=1)",
+        analytic=True,
         mpmath=lambda a, b: _mp_softplus(a, b),
         definition="(log1p(exp(-abs(beta*x))) + max(beta*x, 0))/beta",
         derivative=("sigmoid(beta*x)", "(x*sigmoid(beta*x) - softplus(x, beta))/beta"),
@@ -1027,6 +1096,7 @@ _ROWS = (
     ),
     Operator(
         "gelu(x)",
+        analytic=True,
         mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2,
         definition="x*(erfc(-x*sqrt(1/2))/2)",
         derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",),
@@ -1038,6 +1108,7 @@ _ROWS = (
     Operator(
         # |x| > 100 saturates the sigmoid to 0 or 1 exactly, and clamping there keeps x³ from overflowing.
         "gelu_tanh(x)",
+        analytic=True,
         mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
         definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))",
         image=(-0.1700412, INF),
@@ -1047,6 +1118,7 @@ _ROWS = (
     Operator(
         # Factors of e^(x/2): e^x alone would lose its digits below the normal range before x multiplies it.
         "silu(x)",
+        analytic=True,
         mpmath=lambda a: a / (1 + _mp_exp(-a)),
         definition="g = exp(-abs(x)/2); where(x < 0, x*g*g, x)/(1 + square(g))",
         derivative=("g = exp(-abs(x)/2); s = 1 + x*sigmoid(-x); where(x < 0, s*g*g, s)/(1 + square(g))",),
@@ -1058,6 +1130,7 @@ _ROWS = (
     Operator(
         # tanh(softplus(x)) = n/(n + 2) with n = e^x(e^x + 2), on the right divided through by e^2x; w = e^−|x| = g².
         "mish(x)",
+        analytic=True,
         mpmath=lambda a: a * mp.tanh(_mp_softplus(a, mp.one)),
         definition="g = exp(-abs(x)/2); w = square(g); "
         "where(x < 0, x*g*g*(w + 2)/(w*(w + 2) + 2), x*(1 + 2*w)/(1 + 2*w + 2*w*w))",
@@ -1065,7 +1138,7 @@ _ROWS = (
             "g = exp(-abs(x)/2); w = square(g); n = w*(w + 2) + 2; q = 1 + 2*w + 2*w*w; "
             "where(x < 0, ((w + 2)/n + x*(1 + w)/square(n/2))*g*g, (1 + 2*w)/q + 4*w*w*x*(1 + w)/square(q))",
         ),
-        image=(-0.3088406, INF),
+        image=(-0.3088434130172504, INF),
         at_infinity=(NAN, INF),
         latex=r"\operatorname{{Mish}}({0})",
     ),
@@ -1150,6 +1223,7 @@ _ROWS = (
     Operator(
         # x − tanh x cancels below 1: there it is (x·cosh x − sinh x)/cosh x with the numerator's own series.
         "tanhshrink(x)",
+        analytic=True,
         mpmath=lambda a: a - (mp.tanh(a) if abs(a) < 1e6 else mp.sign(a)),
         definition=f"where(abs(x) < 1, cube(x)*{_polynomial(_SHRINK, 'square(x)')}/cosh(x), x - tanh(x))",
         derivative=("square(tanh(x))",),

@@ -6,6 +6,7 @@ import ast
 import keyword
 import re
 import warnings
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from actc.operators import Operator
 
 #: Limits on hostile or generated text. The longest function in the literature has under 300 characters.
-MAX_CHARACTERS = 100_000
-MAX_NODES = 10_000
+MAX_CHARACTERS = 150_000
+MAX_NODES = 20_000
 #: Python's own parser refuses 200 nested parentheses.
 MAX_PARENTHESES = 150
 #: Decimal digits and powers of ten of a number: the range of float64 with room to spare.
@@ -41,6 +42,9 @@ _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Eq: "eq",
     ast.NotEq: "ne",
 }
+
+#: All but ASCII letters, digits, blanks and the signs of arithmetic: worth a second look.
+_SUSPECT = re.compile(r"[^\w\s.,;=<>+*/^-]|[^\x00-\x7f]|[^\S \t\r\n]")
 
 #: What people paste from papers, and what to write instead.
 _TYPOGRAPHY = {
@@ -110,21 +114,21 @@ class _Parser:
         self.text = text
         self.own = own or set()
         self.bound: dict[str, Expr] = {}
+        self.free: set[str] = set()
         self.count = 0
 
     def parse(self) -> Expr:
         self.check_surface()
         # Leading blanks would be an indent to Python. '^' binds more loosely than '+' in Python; as '**' it means a
         # power. Places map back through `origin`.
-        pieces, self.origin = [], []
-        for i in range(len(self.text) - len(self.text.lstrip()), len(self.text)):
-            piece = "**" if self.text[i] == "^" else self.text[i]
-            pieces.append(piece)
-            self.origin.extend([i] * len(piece))
-        self.origin.append(len(self.text))
-        self.code = "".join(pieces)
+        indent = len(self.text) - len(self.text.lstrip())
+        self.code = self.text[indent:].replace("^", "**")
+        self.origin: Sequence[int] = range(indent, len(self.text) + 1)
+        if "^" in self.text:
+            widths = ((i, 2 if self.text[i] == "^" else 1) for i in range(indent, len(self.text)))
+            self.origin = [*(i for i, width in widths for _ in range(width)), len(self.text)]
         # Columns of Python's syntax tree count bytes of UTF-8.
-        self.lines = self.code.splitlines(keepends=True) or [""]
+        self.lines = self.code.splitlines(keepends=True)
         self.line_starts = [0]
         for line in self.lines:
             self.line_starts.append(self.line_starts[-1] + len(line))
@@ -149,7 +153,8 @@ class _Parser:
                 MAX_CHARACTERS + 1,
             )
         depth = 0
-        for i, c in enumerate(text):
+        for suspect in _SUSPECT.finditer(text):
+            i, c = suspect.start(), suspect[0]
             if c in "([{":
                 depth += 1
                 if depth > MAX_PARENTHESES:
@@ -164,7 +169,7 @@ class _Parser:
                 self.fail(f"{c!r} is not part of the language; write {_TYPOGRAPHY[c]}", i, i + 1)
             elif c == "#":
                 self.fail("comments are not part of the language", i, i + 1)
-            elif c == "\0" or (not c.isprintable() and c not in "\n\r\t "):
+            elif not c.isprintable():
                 self.fail(f"the text holds the unprintable character U+{ord(c):04X}; remove it", i, i + 1)
 
     # --- places ----------------------------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ class _Parser:
     def place(self, line: int, column: int) -> int:
         """Offset into the user's text of a line (from 1) and UTF-8 column (from 0) of the syntax tree."""
         source = self.lines[min(line, len(self.lines)) - 1]
-        offset = len(source.encode()[:column].decode(errors="ignore"))
+        offset = column if source.isascii() else len(source.encode()[:column].decode(errors="ignore"))
         return self.origin[min(self.line_starts[min(line, len(self.lines)) - 1] + offset, len(self.code))]
 
     def fail(self, problem: str, start: int, end: int) -> NoReturn:
@@ -224,6 +229,8 @@ class _Parser:
                 why = "is bound already" if target.id in self.bound else "has a meaning of its own"
                 self.fail_at(f"{target.id!r} {why}; bind another name", target)
             self.bound[target.id] = self.expression(statement.value)
+            if target.id in self.free:
+                self.fail_at(f"{target.id!r} is used before it is bound; give binding and parameter two names", target)
         if isinstance(last, ast.Assign):
             self.fail_at("the last part must be an expression, as in t = exp(x); t*t", last)
         if not isinstance(last, ast.Expr):
@@ -333,6 +340,8 @@ class _Parser:
             dict(zip((k.arg for k in node.keywords), args[len(node.args) :], strict=True)),
         )
         if keywords:
+            if len(keywords) < len(node.keywords):
+                self.fail_at("an argument is given twice by name", node)
             known = row.arguments[len(positional) :]
             for k in node.keywords:
                 if k.arg not in known:
@@ -356,8 +365,7 @@ class _Parser:
             return self.bound[name]
         if name == "pi":
             return apply("pi")
-        if name.startswith("__"):
-            self.fail_at(f"{name[:40]!r} is no name for a parameter", node)
+        self.free.add(name)
         return symbol(name)
 
     def number(self, node: ast.Constant) -> Expr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 from actc.evaluation import constant_value
 from actc.expr import VARIABLES, Expr, apply, constant, postorder, rebuild
@@ -55,13 +56,14 @@ class Program:
         tensors: dict[int, str] = {}
         anchor = self.inputs[0] if self.inputs else None
         conditions = self._pure_conditions()
+        local = next(s for i in count() if not any(name.startswith(s := "_" * i + "v") for name in self.inputs))
 
         def as_tensor(i: int) -> str:
             if self.instructions[i].op != "constant":
                 return code[i]
             if i not in tensors:
-                tensors[i] = f"k{i}"
-                lines.append(f"k{i} = torch.full((), {code[i]}, dtype={anchor}.dtype, device={anchor}.device)")
+                tensors[i] = f"{local}{i}"
+                lines.append(f"{local}{i} = torch.full((), {code[i]}, dtype={anchor}.dtype, device={anchor}.device)")
             return tensors[i]
 
         for i, instruction in enumerate(self.instructions):
@@ -80,8 +82,8 @@ class Program:
             right = template.format(*(code[a] for a in instruction.args), **named)
             if row.image == (0.0, 1.0) and row.derivative == ("0", "0") and i not in conditions:
                 right = f"({right}).to({anchor}.dtype)"
-            code[i] = f"v{i}"
-            lines.append(f"v{i} = {right}")
+            code[i] = f"{local}{i}"
+            lines.append(f"{local}{i} = {right}")
         results = ", ".join(code[o] for o in self.outputs)
         body = "".join(f"    {line}\n" for line in lines)
         return f"def {function_name}({', '.join(self.inputs)}):\n{body}    return ({results},)\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from actc.expr import Expr, apply, constant, rebuild
-from actc.operators import operator
+from actc.operators import Operator, operator
 from actc.program import instantiate
 
 
@@ -32,32 +32,62 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
     >>> str(lower(actc.parse("1/x"), safe=True))
     'saturate(div_no_nan(1, x))'
     """
-    if clamp is not None and not (math.isfinite(clamp) and clamp > 0):
-        raise ValueError(f"clamp is the bound ℓ on |y|, a finite number above 0; got {clamp!r}")
+    limit = None if clamp is None else _limit(clamp)
 
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
         result = node.with_args(args)
         if node.kind != "apply":
             return result
-        row = operator(node.name)
-        if safe and (node.name != "saturate"):
-            result = _safe(node.name, args)
-        if clamp is not None and not all(map(math.isfinite, row.image)) and node.name not in ("bound", "saturate"):
-            result = apply("bound", result, constant(clamp))
+        if node.name in ("saturate", "bound"):
+            return args[0] if _covers(args[0], node, limit) else result
+        if safe:
+            result = _safe(operator(node.name), args)
+        if limit is not None and not _bounded(operator(node.name), args):
+            result = apply("bound", result, limit)
         return result
 
     lowered = rebuild(expression, build)
-    return _saturated(lowered) if safe else lowered
+    return _saturated(lowered) if safe or expression.name == "saturate" else lowered
 
 
-def _safe(name: str, args: tuple[Expr, ...]) -> Expr:
-    row = operator(name)
+def _limit(clamp: float) -> Expr:
+    if isinstance(clamp, bool) or not isinstance(clamp, (int, float)) or not 0 < clamp < math.inf:
+        raise ValueError(f"clamp is the bound ℓ on |y|, a finite number above 0; got {clamp!r}")
+    return constant(clamp)
+
+
+def _covers(inner: Expr, outer: Expr, limit: Expr | None) -> bool:
+    """Whether ``inner`` keeps to the range that ``outer``, a ``saturate`` or ``bound`` around it, would enforce."""
+    if inner.name == "bound" and inner.args[1] is limit:
+        return outer.name == "saturate" or outer.args[1] is limit
+    return inner.name == outer.name == "saturate"
+
+
+def _bounded(row: Operator, args: tuple[Expr, ...]) -> bool:
+    """Whether the values are bounded; a row states its image for the defaults."""
+    optional = args[row.arity - len(row.defaults) :]
+    return all(map(math.isfinite, row.image)) and tuple(a.value for a in optional) == row.defaults
+
+
+def _safe(row: Operator, args: tuple[Expr, ...]) -> Expr:
     template = row.text("safe")
-    if template is None:
-        return apply(name, *args)
+    if template is None or _is_safe(template, row, args):
+        return apply(row.name, *args)
     if len(args) > row.arity:
-        return _saturated(apply(name, *args))
+        return _saturated(apply(row.name, *args))
     return instantiate(template, dict(zip(row.arguments, args, strict=True)))
+
+
+def _is_safe(template: Expr, row: Operator, args: tuple[Expr, ...]) -> bool:
+    """Whether the arguments are clamped already as the row's safe text ``template`` clamps them."""
+    return template.name == row.name and all(
+        wanted.kind == "symbol" or (given.args and wanted is _reclamped(wanted, given))
+        for wanted, given in zip(template.args, args, strict=True)
+    )
+
+
+def _reclamped(wanted: Expr, given: Expr) -> Expr:
+    return given.with_args((wanted.args[0], *given.args[1:])) if given.name == wanted.name else given
 
 
 def _saturated(node: Expr) -> Expr:

@@ -1,0 +1,281 @@
+"""The command ``actc``: what a function is, its code, and the search for a better one.
+
+Exit codes: 0 success, 1 a failure on the way, 2 bad input (one clear message on stderr), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from actc.errors import ActcError, ParseError
+
+#: What ``--emit`` accepts, and what is planned, so that asking for it is no typing error.
+FORMS, PLANNED_FORMS = ("aten", "torch", "latex"), ("triton", "ptx")
+
+
+class UsageError(ActcError):
+    """A command line that cannot be understood or carried out."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; `{self.prog} --help` shows how to write it")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line (``sys.argv`` without the program's name if None); returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parser = _parser(next((w for w in words if not w.startswith("-")), None))
+        chosen = parser.parse_args(_with_leading_minus(words))
+        if not hasattr(chosen, "handler"):
+            parser.print_help()
+            return 0
+        handler: Callable[[argparse.Namespace], int | None] = chosen.handler
+        code = handler(chosen) or 0
+        sys.stdout.flush()
+        return code
+    except (ActcError, UnicodeDecodeError) as error:
+        print(f"actc: {_message(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nactc: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has enough; whatever is flushed at exit goes nowhere.
+        _silence(sys.stdout)
+        return 0
+    except OSError as error:
+        # stdout redirected to a full disk, for example.
+        print(f"actc: cannot write the output: {error.strerror or error}", file=sys.stderr)
+        _silence(sys.stdout)
+        return 1
+
+
+def _message(error: Exception) -> str:
+    # KeyError's own str() puts the message in quotes.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text if isinstance(error, ParseError) else " ".join(text.split())
+
+
+def _silence(stream: Any) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+
+
+def _with_leading_minus(words: list[str]) -> list[str]:
+    """Lets an expression begin with a minus: a blank before it tells argparse that it is no option."""
+    return [f" {w}" if w[:1] == "-" and w[1:2] not in ("", "-") and w not in ("-h", "-o") else w for w in words]
+
+
+def _parser(command: str | None) -> _Parser:
+    """The parser; the options of ``command`` in full, those of commands that need a room of their own only then."""
+    from actc import __version__
+
+    parser = _Parser(prog="actc", description="A compiler for neural-network activation functions.")
+    parser.add_argument("--version", action="version", version=f"actc {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    _add_show(commands)
+    _add_compile(commands)
+    text = "search for a better activation function"
+    search = commands.add_parser("search", help=text, description=text[0].upper() + text[1:] + ".")
+    if command == "search":
+        _add_search_arguments(search)
+    return parser
+
+
+def _add_show(commands: Any) -> None:
+    text = "what a function is: derivative, range, kinks, tails, moments, cost, and its picture"
+    show = commands.add_parser("show", help=text, description=text[0].upper() + text[1:] + ".")
+    show.set_defaults(handler=show_command)
+    _add_expression(show)
+    show.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of a parameter (default: the library's, otherwise 1), or of y or z",
+    )
+    show.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the function and its derivative; the ending says how: .png, .svg, .pdf",
+    )
+    show.add_argument("--interval", type=float, nargs=2, metavar=("LOW", "HIGH"), help="the part of the x axis to draw")
+    show.add_argument("--backend", action="store_true", help="also say which backend would run it (this loads torch)")
+    form = show.add_mutually_exclusive_group()
+    form.add_argument(
+        "--latex", action="store_true", help="print the function and its derivative as LaTeX and nothing else"
+    )
+    form.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _add_compile(commands: Any) -> None:
+    text = "the code of a function, to read or to use without actc"
+    compile_ = commands.add_parser("compile", help=text, description=text[0].upper() + text[1:] + ".")
+    compile_.set_defaults(handler=compile_command)
+    _add_expression(compile_)
+    compile_.add_argument(
+        "--emit",
+        default="torch",
+        metavar="FORM",
+        help=f"{', '.join(FORMS)} (default: torch, a file that needs only torch)",
+    )
+    compile_.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it (default: print it)")
+    compile_.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
+    compile_.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")
+    compile_.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _add_expression(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("expression", metavar="EXPR", help="such as 'x*erfc(softplus(x))', or a name of actc.library")
+
+
+def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
+    try:
+        commands = importlib.import_module("actc.search.commands")
+    except ModuleNotFoundError as error:
+        if error.name != "actc.search.commands":
+            raise
+        raise UsageError("`actc search` is not part of this version of actc") from error
+    commands.add_arguments(parser)
+
+
+def show_command(chosen: argparse.Namespace) -> int:
+    """``actc show``."""
+    from actc.presentation import describe, picture, render
+
+    subject = _subject(chosen.expression, chosen.set)
+    interval = tuple(chosen.interval) if chosen.interval else None
+    path = picture(subject, chosen.plot, interval) if chosen.plot else None
+    if chosen.latex:
+        _show_latex(subject)
+    else:
+        with _busy("looking at the function"):
+            description = describe(subject, _moments(subject), _backend(subject) if chosen.backend else None)
+        if chosen.json:
+            print(json.dumps(description, indent=2, ensure_ascii=False))
+        else:
+            render(subject, description, interval)
+    if path:
+        print(f"wrote {path}", file=sys.stderr)
+    return 0
+
+
+def _moments(subject: Any) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    from actc.init.moments import gaussian_moments
+
+    if not subject.has_shape:
+        return None
+    found = gaussian_moments(subject.closed)
+    return {**asdict(found), "error": found.error, "gain": found.gain}
+
+
+def _backend(subject: Any) -> dict[str, str]:
+    """Which backend ``actc.compile`` would choose here, and why; this loads torch."""
+    try:
+        from actc.kernels import compile
+    except ImportError as error:
+        return {"name": "none", "reason": f"PyTorch could not be loaded: {error}"}
+    chosen = compile(subject.expression)
+    return {"name": chosen.backend, "reason": chosen.reason}
+
+
+@contextlib.contextmanager
+def _busy(text: str) -> Iterator[None]:
+    """A sign of life on a terminal, for long expressions."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text} …"):
+        yield
+
+
+def _show_latex(subject: Any) -> None:
+    print(f"f = {subject.expression.latex()}")
+    for name, slope in subject.derivatives():
+        print(rf"\frac{{\partial f}}{{\partial {name}}} = {slope.latex()}")
+
+
+def _subject(text: str, settings: Sequence[str]) -> Any:
+    from actc.presentation import Subject
+
+    values: dict[str, float] = {}
+    for setting in settings:
+        name, equals, number = setting.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError(f"--set {setting}: write a name, an equals sign and a number, as in --set beta=1.5")
+    return Subject.of(text.strip(), values)
+
+
+def compile_command(chosen: argparse.Namespace) -> int:
+    """``actc compile``."""
+    from actc.files import write_atomically
+
+    form = chosen.emit.lower()
+    if form in PLANNED_FORMS:
+        raise UsageError(f"--emit {form} is not there yet; there are {', '.join(FORMS)}")
+    if form not in FORMS:
+        raise UsageError(f"--emit {chosen.emit}: unknown form; there are {', '.join(FORMS)}")
+    subject = _subject(chosen.expression, ())
+    source = _latex(subject, chosen) if form == "latex" else _source(subject, form, chosen)
+    source = source if source.endswith("\n") else f"{source}\n"
+    if chosen.output:
+        write_atomically(chosen.output, source)
+    if chosen.json:
+        print(
+            json.dumps(
+                {
+                    "expression": str(subject.expression),
+                    "form": form,
+                    "file": chosen.output and str(chosen.output),
+                    "source": source,
+                },
+                ensure_ascii=False,
+            )
+        )
+    elif not chosen.output:
+        sys.stdout.write(source)
+    return 0
+
+
+def _latex(subject: Any, chosen: argparse.Namespace) -> str:
+    from actc.safety import lower
+
+    try:
+        return str(lower(subject.expression, safe=chosen.safe, clamp=chosen.clamp).latex())
+    except ValueError as error:
+        raise UsageError(f"--clamp: {error}") from error
+
+
+def _source(subject: Any, form: str, chosen: argparse.Namespace) -> str:
+    try:
+        from actc.kernels import compile
+    except ImportError as error:
+        raise UsageError(f"--emit {form} needs PyTorch, which could not be loaded: {error}") from error
+    try:
+        return str(compile(subject.expression, safe=chosen.safe, clamp=chosen.clamp).source(form))
+    except ValueError as error:
+        if isinstance(error, ActcError):
+            raise
+        raise UsageError(f"--clamp: {error}") from error

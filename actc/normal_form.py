@@ -1,0 +1,257 @@
+"""Sums of products in normal form: the arithmetic part of an expression, written in one way.
+
+A sum is a map from products to rational coefficients, a product a map from factors to integer exponents. Terms
+collect, constants fold
+exactly, equal factors become powers; products of sums are not multiplied out. All of this is true over the reals, not
+in floating point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+from actc.expr import MAX_BITS, Expr, apply, constant, postorder
+from actc.operators import operator
+
+#: (factor, exponent) pairs in canonical order; the empty product is 1.
+Product = tuple[tuple[Expr, int], ...]
+Sum = dict[Product, Fraction]
+
+#: Integer powers beyond this stay powers of one factor.
+MAX_EXPONENT = 64
+
+ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
+
+
+_sums: WeakKeyDictionary[Expr, Sum] = WeakKeyDictionary()
+
+
+def sum_of(node: Expr) -> Sum:
+    """The normal form of an arithmetic node whose arguments are in normal form; any other node is a single factor.
+
+    The result is shared: do not change it.
+    """
+    stack = [node]
+    while stack:
+        top = stack[-1]
+        waiting = [a for a in top.args if a not in _sums] if top.name in ARITHMETIC and top not in _sums else []
+        if waiting:
+            stack.extend(waiting)
+        else:
+            stack.pop()
+            if top not in _sums:
+                _sums[top] = _sum(top)
+    return _sums[node]
+
+
+def _sum(node: Expr) -> Sum:
+    total = _combined(node)
+    # Sums that double at every step would grow numbers without end; from there on the node is one factor.
+    return {((node, 1),): Fraction(1)} if any(map(_too_long, total.values())) else total
+
+
+def _combined(node: Expr) -> Sum:
+    if node.value is not None:
+        return {(): node.value} if node.value else {}
+    alone: Sum = {((node, 1),): Fraction(1)}
+    if node.name not in ARITHMETIC:
+        return alone
+    a = _sums[node.args[0]]
+    if node.name == "neg":
+        return _scaled(a, Fraction(-1))
+    b = _sums[node.args[1]]
+    if node.name in ("add", "sub"):
+        sign = 1 if node.name == "add" else -1
+        total = dict(a)
+        for product, c in b.items():
+            total[product] = total.get(product, Fraction(0)) + sign * c
+        return {p: c for p, c in total.items() if c or not _droppable(p)}
+    if node.name == "mul":
+        if _is_number(a) or _is_number(b):
+            return _scaled(b, a[()]) if _is_number(a) else _scaled(a, b[()])
+        return _or(_product([(a, 1), (b, 1)]), alone)
+    if node.name == "div":
+        if not b or 0 in b.values():
+            return alone
+        return _scaled(a, 1 / b[()]) if _is_number(b) else _or(_product([(a, 1), (b, -1)]), alone)
+    exponent = node.args[1].value
+    if (
+        exponent is None
+        or exponent.denominator != 1
+        or not 0 < abs(exponent) <= MAX_EXPONENT
+        or not a
+        or 0 in a.values()
+    ):
+        return alone
+    return _or(_product([(a, int(exponent))]), alone)
+
+
+def _or(total: Sum | None, otherwise: Sum) -> Sum:
+    return otherwise if total is None else total
+
+
+def _is_number(total: Sum) -> bool:
+    return tuple(total) == ((),)
+
+
+def expr_of(total: Sum) -> Expr:
+    """The expression of a sum in normal form: ``sum_of(expr_of(s)) == s``."""
+    terms = sorted(total.items(), key=lambda item: (not item[0], _product_key(item[0])))
+    if not terms:
+        return constant(0)
+    # A positive term leads where there is one: 1 - x, not -x + 1.
+    lead = next((i for i, (_, c) in enumerate(terms) if c > 0), 0)
+    terms.insert(0, terms.pop(lead))
+    result = _term(*terms[0])
+    for product, c in terms[1:]:
+        result = apply("sub", result, _term(product, -c)) if c < 0 else apply("add", result, _term(product, c))
+    return result
+
+
+def looks_negative(node: Expr) -> bool:
+    """Whether every coefficient is negative, or as many as not with a negative one in front: then ``-node`` is the
+    simpler one."""
+    total = sum_of(node)
+    balance = sum(1 if c < 0 else -1 for c in total.values())
+    return balance > 0 or (balance == 0 and bool(total) and _leading(total) < 0)
+
+
+def _leading(total: Sum) -> Fraction:
+    return total[min(total, key=lambda p: (not p, _product_key(p)))]
+
+
+def negated(node: Expr) -> Expr:
+    """``-node`` in normal form."""
+    return expr_of(_scaled(sum_of(node), Fraction(-1)))
+
+
+def total_function(node: Expr) -> bool:
+    """Whether it is defined at all reals but isolated points, as far as the operators' domains show."""
+    return all(_everywhere(n) for n in postorder(node))
+
+
+def _everywhere(node: Expr) -> bool:
+    if node.kind != "apply":
+        return True
+    if node.name == "pow":
+        exponent = node.args[1].value
+        return exponent is not None and exponent.denominator == 1
+    return operator(node.name).domain == (-float("inf"), float("inf"))
+
+
+def _analytic(node: Expr) -> bool:
+    return all(n.kind != "apply" or operator(n.name).analytic for n in postorder(node))
+
+
+def _droppable(product: Product) -> bool:
+    return all(total_function(factor) for factor, _ in product)
+
+
+def _cancels(factor: Expr) -> bool:
+    # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
+    return bool(factor.symbols) and total_function(factor) and _analytic(factor)
+
+
+def _scaled(total: Sum, by: Fraction) -> Sum:
+    if by == 0:
+        return {p: Fraction(0) for p in total if not _droppable(p)}
+    return {p: c * by for p, c in total.items()}
+
+
+def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
+    """The product of sums to integer powers, or None where writing it as one would change what it is defined on."""
+    coefficient = Fraction(1)
+    exponents: dict[Expr, int] = {}
+    exponential: Sum = {}
+    for total, power in parts:
+        if not total:
+            others = [p for t, _ in parts for p in t]
+            return {} if power > 0 and all(map(_droppable, others)) else None
+        if len(total) == 1:
+            ((product, c),) = total.items()
+        else:
+            # Sums as factors are scaled to a leading coefficient of one, so that 2x + 2 and x + 1 are the same factor,
+            # and
+            # signed by their constant, so that 1 - erf(x) stays what it is.
+            c = abs(_leading(total))
+            c = -c if total.get((), _leading(total)) < 0 else c
+            product = ((expr_of(_scaled(total, 1 / c)), 1),)
+        if c == 0:
+            return None
+        coefficient *= c**power
+        for factor, e in product:
+            if factor.name == "exp":
+                for p, scale in sum_of(factor.args[0]).items():
+                    exponential[p] = exponential.get(p, Fraction(0)) + scale * e * power
+                continue
+            before = exponents.get(factor, 0)
+            # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
+            if before * e * power < 0 and not _cancels(factor):
+                return None
+            exponents[factor] = before + e * power
+    if any(not c and not _droppable(p) for p, c in exponential.items()):
+        return None
+    exponential = {p: c for p, c in exponential.items() if c}
+    if exponential:
+        exponents[apply("exp", expr_of(exponential))] = 1
+    kept = tuple(sorted(((f, e) for f, e in exponents.items() if e), key=lambda pair: _key(pair[0])))
+    if len(kept) == 1 and kept[0][1] == 1 and kept[0][0].name in ("add", "sub"):
+        # A lone sum takes the coefficient in: 2·(x + 1) is 2x + 2.
+        return _scaled(sum_of(kept[0][0]), coefficient)
+    return {kept: coefficient}
+
+
+def _too_long(value: Fraction) -> bool:
+    return max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS
+
+
+def _term(product: Product, c: Fraction) -> Expr:
+    if not product:
+        return constant(c)
+    above, below = (_factors(product, sign) for sign in (1, -1))
+    if above is None:
+        assert below is not None
+        return apply("div", constant(c), below)
+    result = apply("div", above, below) if below is not None else above
+    return result if c == 1 else apply("neg", result) if c == -1 else apply("mul", constant(c), result)
+
+
+def _factors(product: Product, sign: int) -> Expr | None:
+    result: Expr | None = None
+    for factor, e in product:
+        if e * sign > 0:
+            power = _power(factor, e * sign)
+            result = power if result is None else apply("mul", result, power)
+    return result
+
+
+def _power(factor: Expr, exponent: int) -> Expr:
+    return factor if exponent == 1 else apply("pow", factor, exponent)
+
+
+def _product_key(product: Product) -> tuple[object, ...]:
+    return (-sum(e for _, e in product), tuple((_key(f), -e) for f, e in product))
+
+
+@lru_cache(maxsize=65536)
+def _key(node: Expr) -> tuple[int, str, bytes]:
+    """An order that no run, process or machine changes: inputs and parameters first, by name, then functions by
+    name."""
+    return (0 if node.kind == "symbol" else 1, node.name, _digest(node))
+
+
+@lru_cache(maxsize=65536)
+def _digest(node: Expr) -> bytes:
+    digests: dict[Expr, bytes] = {}
+    for n in postorder(node):
+        parts = [n.kind.encode(), n.name.encode(), str(n.value).encode(), *(digests[a] for a in n.args)]
+        digests[n] = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
+    return digests[node]
+
+
+def sort_key(node: Expr) -> tuple[int, str, bytes]:
+    """The order of arguments of commutative operators: the same in every run and process."""
+    return _key(node)

@@ -1,0 +1,382 @@
+"""What ``actc show`` prints: a function's portrait as data, as a table, and as a picture."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actc.analysis import Analysis, Bound, Tail, analyse, cost, jsonable
+from actc.catalogue import KnownActivation, library
+from actc.derivatives import derivative
+from actc.errors import ExpressionError
+from actc.expr import VARIABLES, Expr
+from actc.parsing import parse
+
+#: Where two functions are compared to tell whether they are the same; no multiples of one another, both
+#: signs, all scales.
+_POINTS = np.array(
+    [
+        -31.7,
+        -9.13,
+        -5.21,
+        -3.07,
+        -1.93,
+        -1.01,
+        -0.53,
+        -0.19,
+        -0.013,
+        0.017,
+        0.23,
+        0.61,
+        1.07,
+        2.11,
+        3.31,
+        5.03,
+        8.77,
+        29.3,
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The function that is shown: as asked for, and closed, with numbers for its parameters."""
+
+    expression: Expr
+    closed: Expr
+    values: Mapping[str, float] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    entry: KnownActivation | None = None
+
+    @staticmethod
+    def of(text: str, values: Mapping[str, float]) -> Subject:
+        """From a text or a name of the library, and values for parameters (and y, z). Raises ParseError,
+        ExpressionError.
+        """
+        # A name on its own is one of the library; as an expression it would be a lone parameter.
+        entry = library[text] if text.isidentifier() and text not in (*VARIABLES, "pi") else None
+        expression = entry.expr if entry else parse(text)
+        free = (*expression.variables, *expression.parameters)
+        unknown = sorted(set(values) - set(free))
+        if unknown:
+            raise ExpressionError(
+                f"{', '.join(unknown)} does not occur in {expression}; its names are {', '.join(free) or 'none'}"
+            )
+        for name, value in values.items():
+            if not math.isfinite(value) or name == "x":
+                raise ExpressionError(f"{name}={value:g} cannot be set; parameters, y and z take finite numbers")
+        assumed = tuple(p for p in expression.parameters if p not in values)
+        initial = entry.initial if entry else {}
+        known = {**{p: float(initial.get(p, 1.0)) for p in assumed}, **values}
+        return Subject(expression, expression.substitute(known), known, assumed, entry)
+
+    @property
+    def has_shape(self) -> bool:
+        """Whether, with numbers for its parameters, it depends on x alone."""
+        return set(self.closed.variables) <= {"x"}
+
+    def derivatives(self) -> list[tuple[str, Expr]]:
+        """Partial derivatives by variables, then parameters, simplified."""
+        names = (*(self.expression.variables or ("x",)), *self.expression.parameters)
+        return [(name, simplified(derivative(self.expression, name))) for name in names]
+
+
+def simplified(expression: Expr) -> Expr:
+    """The canonical form, where this version has rules to find it."""
+    try:
+        from actc.rules import simplify
+    except ImportError:
+        return expression
+    return simplify(expression)
+
+
+def describe(
+    subject: Subject, moments: Mapping[str, Any] | None = None, backend: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Everything that is known about the function, ready for JSON; functions of more than x get no analysis of
+    their shape. ``moments`` (of :class:`actc.init.moments.Moments`) and ``backend`` (name and reason) come from
+    other rooms.
+    """
+    e = subject.expression
+    slopes = subject.derivatives()
+    result: dict[str, Any] = {
+        "expression": str(e),
+        "simplified": str(simplified(e)),
+        "derivatives": {name: str(slope) for name, slope in slopes},
+        "latex": e.latex(),
+        "variables": list(e.variables),
+        "parameters": {p: subject.values[p] for p in e.parameters},
+        "assumed": list(subject.assumed),
+        "known_as": known_names(subject),
+        "cost": {
+            "forward": asdict(cost(e)),
+            "with_derivatives": asdict(cost(e, *(derivative(e, name) for name, _ in slopes))),
+        },
+    }
+    if subject.has_shape:
+        result["analysis"] = analyse(subject.closed).to_dict()
+    if moments is not None:
+        result["gaussian"] = jsonable(moments)
+    if backend is not None:
+        result["backend"] = dict(backend)
+    return result
+
+
+def known_names(subject: Subject) -> list[dict[str, str]]:
+    """Library entries that are this function: the same text (``exact``), or the same values (``numeric``)."""
+    e = subject.expression
+    values: Any = None
+    found = []
+    for name, entry in library.items():
+        other = entry.expr
+        if other.variables != e.variables or other.parameters != e.parameters:
+            continue
+        exact = other is e
+        if not exact:
+            values = _fingerprint(e) if values is None else values
+            if not np.allclose(_fingerprint(other), values, rtol=1e-9, atol=1e-12, equal_nan=True):
+                continue
+            exact = simplified(other) is simplified(e)
+        found.append({"name": name, "evidence": "exact" if exact else "numeric", "source": entry.source})
+    return found
+
+
+def _fingerprint(e: Expr) -> Any:
+    given = {v: _POINTS * scale for v, scale in zip(e.variables, (1.0, 0.7, -0.9), strict=False)}
+    given.update({p: np.array(0.37 + 0.29 * i) for i, p in enumerate(e.parameters)})
+    return e.evaluate(**given)
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def render(subject: Subject, description: Mapping[str, Any], interval: tuple[float, float] | None = None) -> None:
+    """Prints the portrait; on a terminal with a picture in braille."""
+    rows = _rows(subject, description)
+    if not sys.stdout.isatty():
+        # A pipe has no width: nothing is wrapped, coloured or padded there.
+        width = max(len(label) for label, _ in rows)
+        print("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        table.add_row(label, Text(value))
+    console.print(table)
+    if "analysis" in description:
+        _draw(console, subject, interval)
+
+
+def _draw(console: Any, subject: Subject, interval: tuple[float, float] | None) -> None:
+    from rich.text import Text
+
+    from actc.plots import DERIVATIVE_COLOUR, FUNCTION_COLOUR, PlotError, curves_of, terminal
+
+    try:
+        curves = curves_of(subject.closed, interval)
+    except PlotError:
+        return
+    styles = {"function": FUNCTION_COLOUR, "derivative": DERIVATIVE_COLOUR, "axis": "bright_black"}
+    bottom, top = curves.window
+    console.print()
+    rows = terminal(curves, columns=max(20, min(76, console.width - 10)))
+    for i, row in enumerate(rows):
+        edge = f"{top:>8.3g} " if i == 0 else f"{bottom:>8.3g} " if i == len(rows) - 1 else " " * 9
+        console.print(Text(edge, style="bright_black") + Text.assemble(*((piece, styles[name]) for piece, name in row)))
+    low, high = f"{curves.x[0]:.3g}", f"{curves.x[-1]:.3g}"
+    console.print(Text(" " * 9 + low + " " * (len(rows[0]) - len(low) - len(high)) + high, style="bright_black"))
+    console.print(Text(" " * 9) + Text.assemble(("f(x)", FUNCTION_COLOUR), "  ", ("f′(x)", DERIVATIVE_COLOUR)))
+
+
+def _rows(subject: Subject, description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("function", description["expression"])]
+    if subject.entry is not None:
+        rows.append(("library", f"{subject.entry.name}: {subject.entry.source}"))
+    if description["simplified"] != description["expression"]:
+        rows.append(("simplified", description["simplified"]))
+    for name, slope in description["derivatives"].items():
+        rows.append(("derivative" if name == "x" else f"by {name}", _shortened(slope)))
+    if subject.values:
+        said = [
+            f"{name} = {value:g}{' (assumed)' if name in subject.assumed and subject.entry is None else ''}"
+            for name, value in subject.values.items()
+        ]
+        rows.append(("with", ", ".join(said)))
+    if "analysis" in description:
+        rows += _shape(analyse(subject.closed))
+    else:
+        others = ", ".join(v for v in subject.closed.variables if v != "x")
+        rows.append(
+            (
+                "shape",
+                f"a function of more than x; --set {others.partition(',')[0]}=1 fixes {others} and shows the rest",
+            )
+        )
+    if "gaussian" in description:
+        rows.append(("x ~ N(0, 1)", _gaussian(description["gaussian"])))
+    rows.append(("cost", _cost(description["cost"])))
+    names = [f"{k['name']}{'' if k['evidence'] == 'exact' else ' (same values)'}" for k in description["known_as"]]
+    rows.append(("known as", ", ".join(names) or "no name in actc.library"))
+    if "backend" in description:
+        rows.append(("backend", f"{description['backend']['name']}: {description['backend']['reason']}"))
+    if "analysis" in description:
+        rows.append(("evidence", "numeric, by float64 and mpmath; proved where it says exact"))
+    return rows
+
+
+def _shortened(text: str, length: int = 400) -> str:
+    return text if len(text) <= length else f"{text[:length]} … ({len(text)} characters; --json has all)"
+
+
+def _shape(a: Analysis) -> list[tuple[str, str]]:
+    kinds = {"kink": "kinks", "jump": "jumps", "pole": "poles", "hole": "undefined at", "edge": "ends of domain"}
+    grouped = {kind: [b for b in a.breakpoints if b.kind == kind] for kind in kinds}
+    rows = (
+        []
+        if a.domain == ((-math.inf, math.inf),)
+        else [("domain", " and ".join(_span(low, high, False, False) for low, high in a.domain) or "empty")]
+    )
+    rows += [("range", _range(a)), ("x → −∞", _tail(a.left)), ("x → +∞", _tail(a.right))]
+    for kind, label in kinds.items():
+        if grouped[kind]:
+            rows.append((label, _listed([_break_text(b.at, kind, b) for b in grouped[kind]])))
+    if not grouped["kink"]:
+        rows.insert(len(rows), ("kinks", "none"))
+    rows.append(("smoothness", _smoothness(a.smoothness)))
+    rows.append(("monotony", _monotony(a)))
+    rows.append(("parity", a.parity if a.parity == "neither" else f"{a.parity} ({a.parity_evidence})"))
+    rows.append(
+        (
+            "zeros",
+            _listed([number(low) if low == high else f"all of {_span(low, high, True, True)}" for low, high in a.zeros])
+            or "none",
+        )
+    )
+    return rows
+
+
+def _break_text(at: float, kind: str, b: Any) -> str:
+    place = f"{number(at)}"
+    if kind == "kink":
+        return f"{place} (slope {number(b.slope_left)} to {number(b.slope_right)})"
+    if kind == "jump":
+        return f"{place} ({number(b.left)} to {number(b.right)})"
+    return place
+
+
+def _listed(items: Sequence[str], most: int = 6) -> str:
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def _smoothness(order: float) -> str:
+    if order < 0:
+        return "not continuous"
+    if math.isinf(order):
+        return "infinitely often differentiable"
+    names = ["continuous", "once continuously differentiable", "twice continuously differentiable"]
+    return names[int(order)] if order < 3 else "at least 3 times continuously differentiable"
+
+
+def _monotony(a: Analysis) -> str:
+    pieces = [f"{i.direction} on {_span(i.low, i.high, False, False)}" for i in a.intervals]
+    return (
+        a.monotone
+        if a.monotone in ("increasing", "decreasing", "constant")
+        else (f"{a.monotone}: " if a.monotone != "neither" else "") + _listed(pieces, 5)
+    )
+
+
+def _range(a: Analysis) -> str:
+    def place(b: Bound, word: str) -> str:
+        return f"{word} {number(b.value)} at x = {number(b.at)}" if b.attained and math.isfinite(b.at) else ""
+
+    low, high = a.infimum, a.supremum
+    where = ", ".join(p for p in (place(low, "minimum"), place(high, "maximum")) if p)
+    gaps = any(b.kind in ("jump", "pole") for b in a.breakpoints) or len(a.domain) > 1
+    span = (
+        f"{{{number(low.value)}}}"
+        if low.value == high.value
+        else _span(low.value, high.value, low.attained, high.attained)
+    )
+    return f"{'within ' if gaps else ''}{span}{f'; {where}' if where and low.value != high.value else ''}"
+
+
+def _tail(t: Tail) -> str:
+    if t.kind != "limit":
+        return t.kind
+    if math.isfinite(t.value):
+        return f"{number(t.value)}{' (constant)' if t.constant else ''}"
+    if t.growth_power:
+        fast = (
+            "faster than exp(x^n) for any n"
+            if math.isinf(t.growth_power)
+            else f"like exp({t.growth_factor:.4g}·|x|{f'^{t.growth_power:g}' if t.growth_power != 1 else ''})"
+        )
+        return f"{number(t.value)}, {fast}"
+    if t.slope is None:
+        return f"{number(t.value)}, faster than linearly"
+    if t.slope == 0:
+        return f"{number(t.value)}, slower than linearly"
+    steep = {1.0: "x", -1.0: "−x"}.get(t.slope, f"{number(t.slope)}·x")
+    offset = "" if not t.offset else f" {'+' if t.offset > 0 else '−'} {number(abs(t.offset))}"
+    return f"{number(t.value)}, {'near' if t.offset is not None else 'like'} the line {steep}{offset}"
+
+
+def _gaussian(g: Mapping[str, Any]) -> str:
+    if not g["exists"]:
+        return f"mean {_plain(g['mean'])}, E f² {_plain(g['second'])}: {g['reason']}"
+    found = f"mean {number(g['mean'])}, variance {number(g['var'])}, E f² {number(g['second'])}"
+    return f"{found} (error at most {g['error']:.1g}), gain 1/√(E f²) = {_plain(g['gain'])}"
+
+
+def _plain(value: Any) -> str:
+    return "undefined" if value is None else number(float(value))
+
+
+def _cost(c: Mapping[str, Mapping[str, int]]) -> str:
+    forward, both = c["forward"], c["with_derivatives"]
+    counts = f"{forward['instructions']} operations an element, {both['instructions']} with derivatives"
+    return f"{counts}; of them {forward['special']} and {both['special']} divisions, roots or special functions"
+
+
+def number(value: float) -> str:
+    """Six significant digits, the signs of typography, 0 for what is rounding.
+
+    >>> number(-0.5), number(float("inf")), number(1e-17)
+    ('−0.5', '∞', '0')
+    """
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{0.0 if abs(value) < 5e-15 else value:.6g}"
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def _span(low: float, high: float, closed_low: bool, closed_high: bool) -> str:
+    left = "[" if closed_low and math.isfinite(low) else "("
+    right = "]" if closed_high and math.isfinite(high) else ")"
+    return f"{left}{number(low)}, {number(high)}{right}"
+
+
+def picture(subject: Subject, path: Path, interval: tuple[float, float] | None = None) -> Path:
+    """Writes the figure; returns its path. Raises PlotError, FileError, and ExpressionError for a function of
+    more than x.
+    """
+    from actc.plots import figure_of, save
+
+    values = ", ".join(f"{name} = {value:g}" for name, value in subject.values.items())
+    title = f"{subject.expression}{f'  with {values}' if values else ''}"
+    return save(figure_of(subject.closed, title, interval), path)

@@ -1,0 +1,202 @@
+"""`actc.compile`: an expression as a function of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from actc.expr import Expr
+from actc.parsing import parse
+from actc.safety import lower
+
+from .composed import Composed
+from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
+from .key import Key
+from .layout import result_shape
+from .registration import BACKENDS, Apply
+
+FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def compile(
+    activation: Any, *, safe: bool = False, clamp: float | None = None, backend: str = "auto"
+) -> CompiledActivation:
+    """The activation as a function of tensors, differentiable to any order.
+
+    `activation` is a text, an `Expr` or an item of `actc.library`. With `safe`, finite inputs give finite outputs and
+    finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend` is "auto" or one of
+    `CompiledActivation.backends()`.
+
+    Raises `ParseError` for a text that is no expression and `UnknownBackendError` for an unknown backend.
+
+    >>> import torch
+    >>> f = compile("x * sigmoid(beta * x)")
+    >>> f(torch.tensor([0.0, 1.0]), beta=0.0)
+    tensor([0.0000, 0.5000])
+    """
+    return CompiledActivation(expression(activation), safe=safe, clamp=clamp, backend=backend)
+
+
+def expression(activation: Any) -> Expr:
+    """The `Expr` of a text, an `Expr`, an item of `actc.library` or a compiled activation; TypeError for the rest."""
+    if isinstance(activation, str):
+        return parse(activation)
+    found = getattr(activation, "expr", activation)
+    if isinstance(found, Expr):
+        return found
+    raise TypeError(
+        "an activation is a text such as 'x*sigmoid(x)', an Expr or an item of actc.library, "
+        f"not {type(activation).__name__}"
+    )
+
+
+class CompiledActivation:
+    """A function of tensors, made by `actc.compile`; immutable and picklable.
+
+    `f(x)` or `f(x, y)` takes a tensor per variable, in the order of `variables`, broadcast against each other: float64,
+    float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
+    or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
+    and rounded once to the type of the inputs. Derivatives of any order, torch.func, torch.compile, torch.export and
+    ONNX export work.
+
+    Raises `TensorTypeError` for tensors of other types, `TensorShapeError` for a parameter of a wrong shape or a tensor
+    on another device, TypeError for missing or unknown arguments.
+    """
+
+    __slots__ = ("_composed", "_key", "_options", "backend", "expr", "lowered", "parameters", "reason", "variables")
+
+    def __init__(self, expr: Expr, *, safe: bool, clamp: float | None, backend: str) -> None:
+        self.expr = expr
+        #: The expression with safety written out; what is computed.
+        self.lowered = lower(expr, safe=safe, clamp=clamp)
+        #: Names of the inputs, in the order of a call's positional arguments; never empty.
+        self.variables: tuple[str, ...] = expr.variables or ("x",)
+        #: Names of the keyword arguments.
+        self.parameters: tuple[str, ...] = expr.parameters
+        #: The backend in use, and `reason` why it was chosen.
+        self.backend, self.reason = _choose(backend)
+        self._options: Mapping[str, Any] = {"safe": safe, "clamp": clamp, "backend": backend}
+        order = (0,) * len(self.variables + self.parameters)
+        key = Key(str(self.lowered), self.variables, self.parameters, order, self.backend)
+        self._key = str(key)
+        self._composed = Composed(key)
+
+    def __call__(self, *inputs: Tensor, **parameters: Tensor | float) -> Tensor:
+        if len(inputs) != len(self.variables) or parameters.keys() != set(self.parameters):
+            raise TypeError(self._wrong_call(len(inputs), parameters))
+        if torch.compiler.is_compiling():
+            return self._traced(inputs, parameters)
+        params = [_as_tensor(parameters[name]) for name in self.parameters]
+        if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *params)):
+            return torch.ops.actc.forward.default(list(inputs), params, self._key)
+        self._check(inputs, params)
+        return Apply.apply(self._key, len(inputs), *inputs, *params)
+
+    def source(self, form: str = "aten") -> str:
+        """Python source of this activation.
+
+        "aten": the functions that are evaluated, value and derivatives. "torch": a file of its own that needs only
+        torch, with an `nn.Module` and a self-test.
+        """
+        from .emission import FORMS
+
+        if form not in FORMS:
+            raise UnknownBackendError(f"no source of the form {form!r}: known are {', '.join(FORMS)}")
+        return FORMS[form](self)
+
+    def __repr__(self) -> str:
+        options = "".join(f", {k}={v!r}" for k, v in self._options.items() if v not in (False, None, "auto"))
+        return f"actc.compile({str(self.expr)!r}{options})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (str(self.expr), dict(self._options))
+
+    def __copy__(self) -> CompiledActivation:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> CompiledActivation:
+        return self
+
+    def _traced(self, inputs: tuple[Tensor, ...], parameters: Mapping[str, Tensor | float]) -> Tensor:
+        params = []
+        for name in self.parameters:
+            value = parameters[name]
+            if not isinstance(value, Tensor):
+                value = torch.full((), value, dtype=torch.float64, device=inputs[0].device)
+            params.append(value)
+        self._check(inputs, params)
+        if not torch.compiler.is_exporting():
+            return self._composed.forward(*inputs, *params)
+        if torch.onnx.is_in_onnx_export():
+            return self._composed.value(*inputs, *params)
+        return torch.ops.actc.forward.default(inputs, params, self._key)
+
+    def _check(self, inputs: Sequence[Any], params: Sequence[Any]) -> None:
+        for name, tensor in zip(self.variables + self.parameters, (*inputs, *params), strict=True):
+            if not isinstance(tensor, Tensor):
+                kind = type(tensor).__name__
+                raise TensorTypeError(f"{name} must be a tensor, not {kind}: wrap it in torch.tensor(...)")
+            device = inputs[0].device
+            if tensor.dtype not in FLOATING:
+                raise TensorTypeError(
+                    f"{name} is a tensor of {tensor.dtype}; activations take float64, float32, bfloat16 and float16: "
+                    f"convert it first, for example {name}.float()"
+                )
+            if tensor.device != device and (tensor.dim() > 0 or tensor.device.type != "cpu"):
+                raise TensorShapeError(
+                    f"{name} is on {tensor.device} and {self.variables[0]} on {device}: "
+                    f"move one, for example {name}.to({str(device)!r})"
+                )
+        if len(inputs) > 1 or any(each.dim() > 0 for each in params):
+            shape = self._shape(inputs)
+            for name, tensor in zip(self.parameters, params, strict=True):
+                if not _broadcasts(tensor.shape, shape):
+                    raise TensorShapeError(
+                        f"{name} has shape {tuple(tensor.shape)}, which does not broadcast to the result's shape "
+                        f"{tuple(shape)}: give it one element, or reshape it so that its dimensions, counted from the "
+                        "last, are 1 or the result's"
+                    )
+
+    def _shape(self, inputs: Sequence[Tensor]) -> torch.Size:
+        try:
+            return result_shape(inputs)
+        except RuntimeError as error:
+            shapes = ", ".join(f"{v}: {tuple(each.shape)}" for v, each in zip(self.variables, inputs, strict=True))
+            raise TensorShapeError(
+                f"the inputs of {self.expr} do not broadcast against each other ({shapes}): reshape them so that "
+                "dimensions, counted from the last, are equal or 1"
+            ) from error
+
+    def _wrong_call(self, given: int, parameters: Mapping[str, Any]) -> str:
+        call = f"f({', '.join([*self.variables, *(f'{p}=...' for p in self.parameters)])})"
+        if given != len(self.variables):
+            return f"{self.expr} takes {len(self.variables)} tensor(s), got {given}: call it as {call}"
+        missing = [p for p in self.parameters if p not in parameters]
+        unknown = [p for p in parameters if p not in self.parameters]
+        said = [f"{p} has no value" for p in missing] + [f"there is no parameter {p!r}" for p in unknown]
+        return f"{self.expr}: {'; '.join(said)}: call it as {call}"
+
+
+def _choose(backend: str) -> tuple[str, str]:
+    if backend == "auto":
+        return "aten", "auto: composed torch operations, which run on every device"
+    if backend in BACKENDS:
+        return backend, "asked for"
+    raise UnknownBackendError(f"unknown backend {backend!r}: known are auto, {', '.join(sorted(BACKENDS))}")
+
+
+def _as_tensor(value: Tensor | float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64) if isinstance(value, (int, float)) else value
+
+
+def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
+    return len(shape) <= len(target) and all(
+        a in (1, b) for a, b in zip(reversed(shape), reversed(target), strict=False)
+    )
+
+
+def _rebuild(text: str, options: dict[str, Any]) -> CompiledActivation:
+    return CompiledActivation(parse(text), **options)

@@ -1,0 +1,150 @@
+"""Rules and the simplifier: every identity against mpmath or bit for bit, and simplification as a whole."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import actc
+from actc.expr import Expr, apply, constant, symbol
+from actc.rules import RULES, Holds, Rule, canonical, instantiate, simplify
+from tests.strategies import expressions
+
+POINTS = (-40.0, -2.5, -1.0, -0.3, 0.0, 0.45, 1.0, 3.2, 25.0)
+SPECIAL = np.array([-np.inf, -1e308, -2.5, -1.0, -5e-324, -0.0, 0.0, 5e-324, 0.7, 1.0, 3.25, 1e308, np.inf, np.nan])
+
+
+def bindings(rule: Rule) -> list[dict[str, Expr]]:
+    """The rule's letters bound to inputs, its constant to several numbers."""
+    letters = dict(zip("abc", map(symbol, "xyz"), strict=True))
+    constants = [constant(k) for k in (3, -2, 0.3)] if "k" in rule.pattern.symbols else [constant(1)]
+    return [{n: letters.get(n, k) for n in rule.pattern.symbols} for k in constants]
+
+
+def grid(expression: Expr, points: tuple[float, ...]) -> list[dict[str, float]]:
+    names = sorted(expression.symbols)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(points, repeat=len(names))]
+
+
+def agree(a: mpmath.mpf, b: mpmath.mpf) -> bool:
+    return bool(abs(a - b) <= mpmath.mpf(10) ** -30 * (1 + abs(a)))
+
+
+def test_rules_have_their_own_names() -> None:
+    assert len({r.name for r in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_rule_holds(rule: Rule) -> None:
+    for binding in bindings(rule):
+        left, right = instantiate(rule.pattern, binding), instantiate(rule.result, binding)
+        assert right.symbols <= left.symbols
+        if rule.holds is Holds.FLOAT:
+            names = sorted(left.symbols)
+            mesh = dict(zip(names, np.meshgrid(*[SPECIAL] * len(names)), strict=True))
+            a, b = left.evaluate(**mesh), right.evaluate(**{n: mesh[n] for n in names})
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(np.signbit(a)[~np.isnan(a)], np.signbit(b)[~np.isnan(b)])
+            continue
+        tried = 0
+        for values in grid(left, POINTS if len(left.symbols) < 3 else POINTS[1:-2]):
+            true = left.evaluate_mp(digits=40, **values)
+            if mpmath.isfinite(true):
+                tried += 1
+                assert agree(true, right.evaluate_mp(digits=40, **values)), values
+        assert tried >= len(POINTS) // 3 or not left.symbols
+
+
+@pytest.mark.parametrize(
+    ("text", "simple"),
+    [
+        ("x*sigmoid(x)", "silu(x)"),
+        ("x/(1 + exp(-x))", "silu(x)"),
+        ("2*x*sigmoid(x)", "2*silu(x)"),
+        ("max(x, 0) + 0*x", "relu(x)"),
+        ("exp(x) - 1", "expm1(x)"),
+        ("log(sigmoid(x))", "log_sigmoid(x)"),
+        ("-softplus(-x)", "log_sigmoid(x)"),
+        ("log(exp(x) + 1)", "softplus(x)"),
+        ("exp(x)*exp(-x)", "1"),
+        ("x*x*x/x", "x**2"),
+        ("(2*x + 2)*(x + 1)", "2*(x + 1)**2"),
+        ("erfc(softplus(x))**2", "erfc(softplus(x))**2"),
+        ("sqrt(x**2)", "abs(x)"),
+        ("where(x > 0, x, 0.1*x)", "leaky_relu(x, 0.1)"),
+        ("min(max(x + 3, 0), 6)/6", "hardsigmoid(x)"),
+        ("max(max(x, 1), max(2, x))", "max(max(x, 2), 1)"),
+    ],
+)
+def test_simplified_form(text: str, simple: str) -> None:
+    assert str(simplify(text)) == simple
+
+
+@pytest.mark.parametrize("text", ["relu(x)/relu(x)", "log(x)*0", "log(x) - log(x)", "sqrt(x)/sqrt(x)", "sqrt(x)**0"])
+def test_nothing_that_shrinks_where_it_is_defined_disappears(text: str) -> None:
+    assert simplify(text).symbols == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("x*2 + 1", "1 + x + x"),
+        ("a*b*x", "x*b*a"),
+        ("-(x - y)", "y - x"),
+        ("silu(x)", "x*(1 - sigmoid(-x))"),
+        ("softplus(x)", "x + softplus(-x)"),
+        ("1/(x*y)", "1/x/y"),
+        ("tanh(-x)", "-tanh(x)"),
+        ("max(x, 0)", "relu(x)"),
+        ("exp(x)**2", "exp(2*x)"),
+    ],
+)
+def test_equal_functions_meet(a: str, b: str) -> None:
+    assert canonical(actc.parse(a)) is canonical(actc.parse(b))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions())
+def test_simplifying_twice_changes_nothing(e: Expr) -> None:
+    once = simplify(e)
+    assert simplify(once) is once
+    tidy = simplify(e, Holds.FLOAT)
+    assert simplify(tidy, Holds.FLOAT) is tidy
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions(nodes=8), st.floats(-8, 8), st.floats(-3, 3))
+def test_simplified_value_is_the_value(e: Expr, x: float, beta: float) -> None:
+    values = {k: v for k, v in {"x": x, "beta": beta}.items() if k in e.symbols}
+    true = e.evaluate_mp(digits=40, **values)
+    simple = simplify(e)
+    if mpmath.isfinite(true):
+        assert agree(true, simple.evaluate_mp(digits=40, **{k: v for k, v in values.items() if k in simple.symbols}))
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions(symbols=("x",)))
+def test_tidying_changes_no_bit(e: Expr) -> None:
+    a, b = e.evaluate(x=SPECIAL), simplify(e, Holds.FLOAT).evaluate(x=SPECIAL)
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(np.signbit(a)[~np.isnan(a)], np.signbit(b)[~np.isnan(b)])
+
+
+def test_hostile_sizes_end() -> None:
+    start = time.perf_counter()
+    e = symbol("x")
+    for _ in range(600):
+        e = apply("add", e, apply("mul", e, constant(2)))
+    f = symbol("x")
+    for k in range(400):
+        f = apply("add", f, apply("sin", apply("mul", symbol("x"), constant(k))))
+    for tower in (e, f):
+        simplify(tower)
+    # A guard against exponential time, not a benchmark.
+    assert time.perf_counter() - start < 60
