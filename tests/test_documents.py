@@ -139,6 +139,14 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert heading in headings, f"{document.name} links to #{heading}, which is no heading of {linked.name}"
 
 
+def test_the_pictures_are_drawn_by_their_script(tmp_path: Path) -> None:
+    pictures = sorted((ROOT / "docs").glob("*.svg"))
+    command = [sys.executable, "-P", str(ROOT / "docs" / "make_pictures.py"), str(tmp_path)]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [path.name for path in pictures]
+    assert all(path.stat().st_size < 150_000 for path in pictures)
+
+
 def test_adding_the_operator_of_the_architecture_page(tmp_path: Path) -> None:
     """The page's row, put at the end of a copy of the table, is held to the bound of every other row."""
     row = next(
