@@ -110,8 +110,8 @@ class Expr:
     def evaluate_mp(self, /, digits: int = 50, **values: Any) -> mpmath.mpf:
         """The real value to ``digits`` correct decimal digits by mpmath, as an ``mpf``: the oracle.
 
-        Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, ``inf`` at
-        poles.
+        Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, or where
+        thousands of digits do not settle the value, ``inf`` at poles.
         """
         from actc.evaluation import evaluate_mp
 
