@@ -56,7 +56,9 @@ class Program:
         tensors: dict[int, str] = {}
         anchor = self.inputs[0] if self.inputs else None
         conditions = self._pure_conditions()
-        local = next(s for i in count() if not any(name.startswith(s := "_" * i + "v") for name in self.inputs))
+        # A parameter may be named v3; the prefix of the function's own names is one that no input's name starts with.
+        prefixes = ("_" * i + "v" for i in count())
+        local = next(p for p in prefixes if not any(name.startswith(p) for name in self.inputs))
 
         def as_tensor(i: int) -> str:
             if self.instructions[i].op != "constant":

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actc import pipeline
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.parsing import parse
-from actc.program import Program
 
 from .cache import Cache
 from .key import Key
@@ -44,7 +44,7 @@ def tensor_function(roots: Sequence[Expr], arguments: Sequence[str]) -> TensorFu
     Python number. The generated source stands in `linecache` as long as the function lives, so that tracebacks,
     debuggers and torch.compile see it.
     """
-    program = Program.of(list(roots))
+    program = pipeline.program(roots)
     source = program.aten_source("program")
     filename = f"<actc.kernels.aten {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -60,11 +60,7 @@ def tensor_function(roots: Sequence[Expr], arguments: Sequence[str]) -> TensorFu
 
 def expression_of(key: Key) -> Expr:
     """The function or derivative that `key` names."""
-    expression = parse(key.expression)
-    for name, order in zip(key.names, key.order, strict=True):
-        if order:
-            expression = derivative(expression, name, order=order)
-    return expression
+    return pipeline.partial(parse(key.expression), key.names, key.order)
 
 
 def saturates(expression: Expr) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from actc.expr import Expr
 from actc.parsing import parse
-from actc.safety import lower
+from actc.pipeline import lowered
 
 from .composed import Composed
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
@@ -71,7 +71,7 @@ class CompiledActivation:
     def __init__(self, expr: Expr, *, safe: bool, clamp: float | None, backend: str) -> None:
         self.expr = expr
         #: The expression with safety written out; what is computed.
-        self.lowered = lower(expr, safe=safe, clamp=clamp)
+        self.lowered = lowered(expr, safe=safe, clamp=clamp)
         #: Names of the inputs, in the order of a call's positional arguments; never empty.
         self.variables: tuple[str, ...] = expr.variables or ("x",)
         #: Names of the keyword arguments.
