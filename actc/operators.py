@@ -302,6 +302,11 @@ _SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543
 _FLOAT64_MAX = float(np.finfo(np.float64).max)
 
 
+def _erfc(a: Any) -> Any:
+    # scipy's own result is 0 where the true one is below the normal range.
+    return np.where(a > 26, special.erfcx(a) * np.exp(-np.square(a)), special.erfc(a))
+
+
 def _compare(
     name: str,
     sign: str,
@@ -912,7 +917,7 @@ _ROWS = (
         "erfc(x)",
         analytic=True,
         mpmath=_mp_erfc,
-        numpy=lambda a: special.erfc(a),
+        numpy=_erfc,
         aten="torch.erfc({t0})",
         sympy="erfc({0})",
         derivative=("-2/sqrt(pi)*exp(-square(x))",),
@@ -1109,7 +1114,8 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2,
         definition="x*(erfc(-x*sqrt(1/2))/2)",
-        derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",),
+        # Factors g of e^(−x²/2), which alone would lose its digits below the normal range.
+        derivative=("g = exp(-square(x)/4); erfc(-x*sqrt(1/2))/2 + x*g*g/sqrt(2*pi)",),
         image=(-0.1699712074800, INF),
         at_infinity=(NAN, INF),
         latex=r"\operatorname{{GELU}}({0})",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -23,14 +24,13 @@ from tests.oracle import ROWS, excess, is_corner, points, second_arguments, slop
 Array = np.ndarray
 
 
-def by_row(rows: Sequence[Operator]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
+by_row = partial(pytest.mark.parametrize, "row", ids=lambda row: row.name)
 
 
-def aten(roots: Sequence[Expr], dtype: torch.dtype = torch.float64, **inputs: Array) -> list[Array]:
+def aten(roots: Sequence[Expr], inputs: Mapping[str, Array], dtype: torch.dtype = torch.float64) -> list[Array]:
     """The values of the roots by their ATen source, each in the shape of the inputs."""
     program = Program.of(roots)
-    namespace = {"torch": torch, "math": math}
+    namespace: dict[str, Any] = {"torch": torch, "math": math}
     exec(program.aten_source(), namespace)
     results = namespace["forward"](*(torch.tensor(inputs[name]).to(dtype) for name in program.inputs))
     shape = np.broadcast_shapes(*(a.shape for a in inputs.values()))
@@ -47,7 +47,7 @@ def worst_excess(row: Operator, x: Array, arguments: Sequence[float], place: int
     inputs[free[place]] = x
     ways = {
         "numpy": [r.evaluate(**{n: inputs[n] for n in {*r.symbols, *e.variables}}) for r in roots],
-        "aten": aten(roots, **{n: np.broadcast_to(a, x.shape) for n, a in inputs.items()}),
+        "aten": aten(roots, {n: np.broadcast_to(a, x.shape) for n, a in inputs.items()}),
     }
     worst: dict[str, tuple[float, str]] = {}
     for i, value in enumerate(x):
@@ -76,9 +76,7 @@ def other_places() -> list[tuple[Operator, int]]:
     return [(row, place) for row in ROWS for place in range(1, row.arity) if row.name != "where" or place == 1]
 
 
-@pytest.mark.parametrize(
-    ("row", "place"), other_places(), ids=[f"{r.name}-{r.arguments[k]}" for r, k in other_places()]
-)
+@pytest.mark.parametrize(("row", "place"), other_places(), ids=lambda value: getattr(value, "name", value))
 def test_value_and_slope_by_the_other_arguments(row: Operator, place: int) -> None:
     rng = np.random.default_rng(place)
     magnitudes = np.exp(rng.uniform(math.log(1e-100), math.log(1e100), 12))
@@ -98,7 +96,7 @@ X = symbol("x")
 
 
 def both_ways(e: Expr, x: Array) -> dict[str, Array]:
-    return {"numpy": e.evaluate(x=x), "aten": aten([e], x=x)[0]}
+    return {"numpy": e.evaluate(x=x), "aten": aten([e], {"x": x})[0]}
 
 
 @by_row(UNARY)
@@ -124,7 +122,7 @@ def test_nan_propagates(row: Operator) -> None:
         e = apply(row.name, *symbols)
         used = {name: inputs[name] for name in e.symbols}
         assert np.isnan(e.evaluate(**used)).all(), place
-        assert np.isnan(aten([e], **inputs)[0]).all(), place
+        assert np.isnan(aten([e], inputs)[0]).all(), place
 
 
 @by_row([row for row in UNARY if row.parity])
@@ -259,18 +257,7 @@ def torch_value_and_slope(f: TorchFunction, x: Array, dtype: torch.dtype) -> tup
 
 def test_torch_has_most_rows() -> None:
     assert len(TORCH) >= 48
-    assert TORCH.keys() >= {
-        "celu",
-        "elu",
-        "gelu",
-        "hardshrink",
-        "hardtanh",
-        "mish",
-        "relu",
-        "selu",
-        "silu",
-        "tanhshrink",
-    }
+    assert TORCH.keys() >= {"celu", "elu", "gelu", "hardshrink", "hardtanh", "mish", "relu", "selu", "silu", "softplus"}
 
 
 @by_row([row for row in UNARY if row.kinks and row.name in TORCH])
@@ -328,13 +315,13 @@ def test_float32_is_no_worse_than_torch(row: Operator) -> None:
     e = apply(row.name, X)
     roots = [e, derivative(e), derivative(e, order=2)]
     true = [np.broadcast_to(r.evaluate(x=x), x.shape) for r in roots]
-    ours = aten(roots[:2], torch.float32, x=x)
+    ours = aten(roots[:2], {"x": x}, torch.float32)
     theirs = torch_value_and_slope(TORCH[row.name], x, torch.float32)
     for what, mine, other, f, slope in zip(("value", "slope"), ours, theirs, true, true[1:], strict=False):
         with np.errstate(all="ignore"):
-            seen = np.isfinite(f) & np.isfinite(slope) & (abs(f) < 3e38)
+            seen = np.isfinite(f) & (abs(f) < 3e38) & (abs(x * slope) < 1e300)
             unit = 2.0**-24 * (abs(f) + abs(x * slope)) + 2.0**-149
             mine_error, other_error = ((abs(v - f) / unit)[seen] for v in (mine, other))
-        other_error = np.nan_to_num(other_error, nan=math.inf)
+        other_error = np.minimum(np.nan_to_num(other_error, nan=math.inf), 1e30)
         assert mine_error.max() <= max(1.01 * other_error.max(), 4.0), (what, x[seen][mine_error.argmax()])
         assert mine_error.mean() <= max(1.01 * other_error.mean(), 1.0), what
