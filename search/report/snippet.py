@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import actc
+from actc.search.errors import Diverged
+from actc.search.objective import second_moment
+
 
 def snippet(expression: str) -> str:
     """A small program that builds and initialises a network with `expression` as its activation; it needs actc and
     torch.
     """
-    import actc
-    from actc.search.errors import Diverged
-    from actc.search.objective import second_moment
 
     try:
         moment = f"{second_moment(actc.parse(expression)):.6g}"
