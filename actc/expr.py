@@ -273,7 +273,7 @@ def constant(value: Number) -> Expr:
             raise ExpressionError(
                 f"{value!r} is no constant of an expression; use where(...) to treat a tail on its own"
             )
-        value = Fraction(repr(value))
+        value = Fraction(repr(float(value)))
     exact = Fraction(value)
     if not _small(exact):
         raise ExpressionError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-import actc
 from actc.expr import Expr
+from actc.parsing import parse
+from actc.rules import simplify
 
 # Both signs, both tails, both sides of the kinks that operators have (0, 1/2, 1, 5/2, 3, 6), and no special values.
 _HALF = (1e-3, 0.03, 0.21, 0.49, 0.52, 0.97, 1.03, 1.71, 2.41, 2.57, 2.93, 3.13, 4.9, 5.83, 6.19, 9.7, 17.3, 31.1)
@@ -19,7 +20,7 @@ def canonical(expression: Expr | str) -> str:
     >>> canonical("max(x, 0) * 1") == canonical("relu(x)")
     True
     """
-    return str(actc.simplify(_expr(expression)))
+    return str(simplify(_expr(expression)))
 
 
 def fingerprint(expression: Expr | str) -> str:
@@ -38,4 +39,4 @@ def fingerprint(expression: Expr | str) -> str:
 
 
 def _expr(expression: Expr | str) -> Expr:
-    return actc.parse(expression) if isinstance(expression, str) else expression
+    return parse(expression) if isinstance(expression, str) else expression

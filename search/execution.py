@@ -22,8 +22,8 @@ from importlib import metadata
 from multiprocessing.connection import wait as wait_for_handles
 from typing import Any, ParamSpec, TypeVar
 
-import actc
 from actc.expr import Expr
+from actc.parsing import parse
 from actc.search.errors import Diverged, StudyError, TimedOut
 from actc.search.trial import Outcome, Status, Trial
 
@@ -102,7 +102,7 @@ def evaluate(objective: Objective, expression: str, seed: int, limit: float | No
     epochs: tuple[Mapping[str, float], ...] = ()
     try:
         with _time_limit(limit):
-            returned = objective(actc.parse(expression), seed)
+            returned = objective(parse(expression), seed)
         result: dict[str, Any] = dict(returned) if isinstance(returned, Mapping) else {"score": returned}
         epochs = _figures(result.pop("epochs", ()))
         message = str(result.pop("message", ""))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from actc.expr import Expr
+from actc.init.moments import gaussian_moments
+from actc.safety import lower
 from actc.search.errors import Diverged
 
 DEFAULTS = {"digits": ("small_cnn", "digits")}
@@ -48,7 +50,7 @@ class TaskObjective:
         """Train once; all randomness comes from `seed`."""
         import torch
 
-        import actc
+        from actc.kernels import Activation
         from actc.search import networks, tasks
         from actc.search.training import RECIPES, measure, scale_weights_, single_threaded, train
 
@@ -56,7 +58,7 @@ class TaskObjective:
         moment = second_moment(expr)
         with single_threaded():
             generator = torch.Generator().manual_seed(seed)
-            model = networks.build(self.network, lambda: actc.Activation(expr, safe=True), task.classes)
+            model = networks.build(self.network, lambda: Activation(expr, safe=True), task.classes)
             scale_weights_(model, moment, generator)
             training = train(model, task.train, task.validation, task.classes, RECIPES[self.recipe], generator)
             measured = {split: measure(model, getattr(task, split)) for split in ("validation", self.split)}
@@ -64,17 +66,17 @@ class TaskObjective:
         return {**figures, "epochs": training.epochs, "message": training.message}
 
 
+@functools.lru_cache(maxsize=1024)
 def second_moment(expr: Expr) -> float:
-    """E[f(z)^2] for z ~ N(0, 1). Raises `Diverged` when it can't scale weights: zero, infinite or unknown."""
-    import actc
+    """E[f(z)^2] for z ~ N(0, 1) of the function that is trained, the one with `safe=True`.
 
-    moments = actc.gaussian_moments(expr)
-    moment = float(moments.var + moments.mean * moments.mean)
-    if not (math.isfinite(moment) and moment > 0):
-        raise Diverged(
-            f"its output on a standard normal input has second moment {moment}: no weights can make up for that"
-        )
-    return moment
+    Raises `Diverged` when it can't scale weights: zero, infinite or unknown.
+    """
+    moments = gaussian_moments(lower(expr, safe=True))
+    if not (moments.exists and moments.second > 0):
+        reason = moments.reason or "its output is always zero"
+        raise Diverged(f"no weights can keep its signal's scale: {reason}")
+    return float(moments.second)
 
 
 def for_task(task: str) -> TaskObjective:

@@ -34,7 +34,7 @@ class BinaryOfUnaries:
 
     >>> space = BinaryOfUnaries()
     >>> len(space), str(space[0]), str(space[2 * 27 * 27 + 2 * 27 + 10])
-    (5103, '0 + 0', 'x * erfc(x)')
+    (5103, '0 + 0', 'x*erfc(x)')
     """
 
     name = "binary(unary(x),unary(x))"

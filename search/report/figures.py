@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import actc
+from actc.derivatives import derivative
+from actc.parsing import parse
 from actc.search.record import Contender
 from actc.search.trial import Status, Trial
 
@@ -173,12 +174,12 @@ def _intervals(contenders: Sequence[Contender], metric: str, width: float) -> st
 
 def curve(expression: str, colour: str = FOUND) -> str:
     """A function and, dashed, its derivative, on [-5, 5]."""
-    expr = actc.parse(expression)
+    expr = parse(expression)
     x = np.linspace(-5, 5, 401)
     with _canvas(3.3, 2.3) as (figure, axes), np.errstate(all="ignore"):
         for part, style in (
             (expr, {"color": colour, "linewidth": 2.2}),
-            (actc.derivative(expr, "x"), {"color": SLOPE, "linestyle": "--"}),
+            (derivative(expr, "x"), {"color": SLOPE, "linestyle": "--"}),
         ):
             y = np.broadcast_to(part.evaluate(x=x) if part.variables else part.evaluate(), x.shape)
             axes.plot(x, np.where(np.abs(y) < 1e3, y, np.nan), **style)

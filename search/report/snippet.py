@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from actc.parsing import parse
+from actc.search.errors import Diverged
+from actc.search.objective import second_moment
+
 
 def snippet(expression: str) -> str:
     """A small program that builds and initialises a network with `expression` as its activation; it needs actc and
     torch.
     """
-    import actc
-    from actc.search.errors import Diverged
-    from actc.search.objective import second_moment
 
     try:
-        moment = f"{second_moment(actc.parse(expression)):.6g}"
+        moment = f"{second_moment(parse(expression)):.6g}"
     except Diverged:
         moment = "1.0"
     return f"""import torch

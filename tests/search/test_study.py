@@ -56,12 +56,11 @@ def test_processes_give_the_same_trials_as_one(tmp_path: Path, objectives: Any) 
 
 def test_ask_and_tell(tmp_path: Path) -> None:
     with Study(tmp_path / "study", lambda expr, seed: 0.0, metric="accuracy") as study:
-        assert study.best is None
         first, second = study.ask(), study.ask()
-        assert (first.number, second.number, first.status) == (0, 1, Status.OPEN)
+        assert (first.number, second.number, first.status, study.best) == (0, 1, Status.OPEN, None)
         study.tell(second, {"accuracy": 0.5, "epochs": [{"loss": 2.0}, {"loss": 1.0}]})
         study.tell(first, {"accuracy": 0.5})
-        assert [trial.number for trial in (study.best,) if trial] == [0]
+        assert study.best is study.trials[0]
         assert study.trials[1].outcome.epochs == ({"loss": 2.0}, {"loss": 1.0})
         with pytest.raises(StudyError, match="isn't an open trial"):
             study.tell(first, {"accuracy": 0.9})
