@@ -56,7 +56,7 @@ class Program:
         tensors: dict[int, str] = {}
         anchor = self.inputs[0] if self.inputs else None
         conditions = self._pure_conditions()
-        local = next(s for i in count() if not any(name.startswith(s := "_" * i + "v") for name in self.inputs))
+        local = next(s for s in ("_" * i + "v" for i in count()) if not any(n.startswith(s) for n in self.inputs))
 
         def as_tensor(i: int) -> str:
             if self.instructions[i].op != "constant":
