@@ -326,7 +326,7 @@ def _compare(
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
-        latex={"le": r"{0} \le {1}", "ge": r"{0} \ge {1}", "eq": "{0} = {1}", "ne": r"{0} \ne {1}"}.get(
+        latex={"le": r"{0} \leq {1}", "ge": r"{0} \geq {1}", "eq": "{0} = {1}", "ne": r"{0} \neq {1}"}.get(
             name, f"{{0}} {sign} {{1}}"
         ),
         source="1 where it holds, else 0, also where an argument is NaN (except ne)",

@@ -159,7 +159,7 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
         if level == _PRODUCT:
             return (
                 f"{'-' if value < 0 else ''}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}",
-                _SIGN if value < 0 else _ATOM,
+                _SIGN if value < 0 else _POWER,
             )
         if "e" in piece:
             digits, exponent = piece.split("e")
@@ -172,7 +172,8 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
         return piece if own >= level else rf"\left({piece}\right)"
 
     if node.name == "div":
-        return rf"\frac{{{args[0][0]}}}{{{args[1][0]}}}", _ATOM
+        # Raised to a power, a fraction needs parentheses.
+        return rf"\frac{{{args[0][0]}}}{{{args[1][0]}}}", _POWER
     if node.name == "mul":
         return f"{wrap(0, _PRODUCT)} \\cdot {wrap(1, _SIGN + 1)}", _PRODUCT
     if node.name in ("add", "sub"):
@@ -193,7 +194,7 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
     if template:
         # A template with a sign of its own binds like a sum, one that raises to a power like a power.
         powered = template.startswith("{0}^")
-        level = _POWER if powered else _SUM if template.endswith("- 1") else _ATOM
+        level = _SUM if template.endswith("- 1") else _POWER if powered or template.startswith("e^") else _ATOM
         return template.format(*(wrap(i, _ATOM) if powered else a[0] for i, a in enumerate(args))), level
     name = node.name.replace("_", r"\_")
     return rf"\operatorname{{{name}}}({', '.join(a[0] for a in args)})", _ATOM

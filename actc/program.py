@@ -78,8 +78,13 @@ class Program:
             row = OPERATORS[instruction.op]
             assert row.aten is not None
             template = row.aten
-            if row.name == "where" and instruction.args[0] in conditions:
-                template = template.replace("{0} != 0", "{0}")
+            if row.name == "where":
+                if instruction.args[0] in conditions:
+                    template = template.replace("{0} != 0", "{0}")
+                # torch.where takes the type of its tensors, so one of the two may stay a number.
+                number = next((k for k in (2, 1) if self.instructions[instruction.args[k]].op == "constant"), None)
+                if number is not None:
+                    template = template.replace(f"{{t{number}}}", f"{{{number}}}")
             named = {f"t{k}": as_tensor(a) for k, a in enumerate(instruction.args) if f"{{t{k}}}" in template}
             right = template.format(*(code[a] for a in instruction.args), **named)
             if row.image == (0.0, 1.0) and row.derivative == ("0", "0") and i not in conditions:

@@ -90,11 +90,12 @@ class AtenKernel:
     def forward(self, inputs: Sequence[Tensor], params: Sequence[Tensor]) -> Tensor:
         """The value: shape, type and memory format as `layout.empty_result` says."""
         out = empty_result(inputs)
-        if out.numel() == 0:
+        elements = out.numel()
+        if elements == 0:
             return out
-        compute, limit = _compute_type(out.device), _SLAB.get(out.device.type, _SLAB_ELSEWHERE)
+        compute, limit = _settings(out.device)
         operands = [*inputs, *params]
-        if out.numel() <= limit:
+        if elements <= limit:
             (value,) = self._function(*(each.to(compute) for each in operands))
             store_(out, _as_tensor(value, out, compute), self._saturate)
             return out
@@ -113,15 +114,17 @@ class AtenKernel:
         operands = [*inputs, *params]
         shape = result_shape(inputs)
         results = [torch.empty_like(operands[i]) for i in needed]
-        if grad.numel() == 0:
+        elements = grad.numel()
+        if elements == 0:
             return [each.zero_() for each in results]
-        compute, limit = _compute_type(grad.device), _SLAB.get(grad.device.type, _SLAB_ELSEWHERE)
+        compute, limit = _settings(grad.device)
         function, saturate = self._gradients[tuple(needed)]
-        if grad.numel() <= limit:
+        if elements <= limit:
             values = function(*(each.to(compute) for each in operands))
             scale = grad.to(compute)
             for result, value, limited in zip(results, values, saturate, strict=True):
-                store_(result, (scale * value).sum_to_size(result.shape), limited)
+                product = scale * value
+                store_(result, product if product.shape == result.shape else product.sum_to_size(result.shape), limited)
             return results
         sums = [
             each if each.shape == shape else torch.zeros(each.shape, dtype=compute, device=grad.device)
@@ -143,8 +146,10 @@ class AtenKernel:
         return results
 
 
-def _compute_type(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type in _WITHOUT_FLOAT64 else torch.float64
+def _settings(device: torch.device) -> tuple[torch.dtype, int]:
+    """The type to compute in, and how many elements at a time."""
+    kind = device.type
+    return torch.float32 if kind in _WITHOUT_FLOAT64 else torch.float64, _SLAB.get(kind, _SLAB_ELSEWHERE)
 
 
 def _as_tensor(value: Tensor | float, like: Tensor, compute: torch.dtype) -> Tensor:

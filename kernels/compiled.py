@@ -16,7 +16,7 @@ from .composed import Composed
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
 from .key import Key
 from .layout import result_shape
-from .registration import BACKENDS, Apply
+from .registration import BACKENDS, value
 
 FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -93,7 +93,7 @@ class CompiledActivation:
         if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *params)):
             return torch.ops.actc.forward.default(list(inputs), params, self._key)
         self._check(inputs, params)
-        return Apply.apply(self._key, len(inputs), *inputs, *params)
+        return value(self._key, len(inputs), *inputs, *params)
 
     def source(self, form: str = "aten") -> str:
         """Python source of this activation.

@@ -32,6 +32,8 @@ def result_dtype(inputs: Sequence[Tensor]) -> torch.dtype:
 
 def empty_result(inputs: Sequence[Tensor]) -> Tensor:
     """Memory for a result: in the memory format of the first input that has the result's shape, else contiguous."""
+    if len(inputs) == 1:
+        return torch.empty_like(inputs[0])
     shape, dtype = result_shape(inputs), result_dtype(inputs)
     for each in inputs:
         if each.shape == shape:

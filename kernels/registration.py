@@ -72,8 +72,22 @@ def _backward_fake(
     return [torch.empty_like(tensors[i]) for i in needed]
 
 
+def value(key: str, count: int, *tensors: Tensor) -> Tensor:
+    """The value of an activation; `tensors` are `count` inputs and then the params."""
+    function = Apply if torch._C._are_functorch_transforms_active() else _EagerApply
+    result: Tensor = function.apply(key, count, *tensors)
+    return result
+
+
+def gradients(key: str, count: int, needed: tuple[int, ...], grad: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """`grad` times the derivative by each needed tensor, summed to that one's shape; `tensors` as for `value`."""
+    function = Grad if torch._C._are_functorch_transforms_active() else _EagerGrad
+    result: tuple[Tensor, ...] = function.apply(key, count, needed, grad, *tensors)
+    return result
+
+
 class Apply(torch.autograd.Function):
-    """`Apply.apply(key, number of inputs, *inputs, *params)`: the value."""
+    """What `value` computes, with all that torch.func asks for."""
 
     @staticmethod
     def forward(key: str, count: int, *tensors: Tensor) -> Tensor:
@@ -90,14 +104,14 @@ class Apply(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
         needed = tuple(i for i in range(len(tensors)) if ctx.needs_input_grad[i + 2])
-        grads = Grad.apply(ctx.key, ctx.count, needed, grad, *tensors)
+        grads = gradients(ctx.key, ctx.count, needed, grad, *tensors)
         return (None, None, *_spread(needed, grads, len(tensors)))
 
     @staticmethod
     def jvp(ctx: Any, _key: None, _count: None, *tangents: Tensor | None) -> Tensor:
         tensors = ctx.saved_tensors
         terms = [
-            tangent * Apply.apply(derivative_key(ctx.key, i), ctx.count, *tensors)
+            tangent * value(derivative_key(ctx.key, i), ctx.count, *tensors)
             for i, tangent in enumerate(tangents)
             if tangent is not None
         ]
@@ -105,11 +119,11 @@ class Apply(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, key: str, count: int, *tensors: Tensor) -> tuple[Tensor, int]:
-        return Apply.apply(key, count, *_batched(tensors, in_dims[2:], info.batch_size, count, (0,))), 0
+        return value(key, count, *_batched(tensors, in_dims[2:], info.batch_size, count, (0,))), 0
 
 
 class Grad(torch.autograd.Function):
-    """`Grad.apply(key, number of inputs, needed, grad, *inputs, *params)`: a tuple, a gradient per needed argument."""
+    """What `gradients` computes, with all that torch.func asks for."""
 
     @staticmethod
     def forward(key: str, count: int, needed: tuple[int, ...], grad: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -130,11 +144,11 @@ class Grad(torch.autograd.Function):
         keys = {i: derivative_key(ctx.key, i) for i, _ in given}
         by_grad = None
         if ctx.needs_input_grad[3] and given:
-            by_grad = _sum([c * Apply.apply(keys[i], ctx.count, *tensors) for i, c in given]).to(grad.dtype)
+            by_grad = _sum([c * value(keys[i], ctx.count, *tensors) for i, c in given]).to(grad.dtype)
         needed = tuple(j for j in range(len(tensors)) if ctx.needs_input_grad[j + 4])
         by_tensor: tuple[Tensor | None, ...] = (None,) * len(tensors)
         if needed and given:
-            terms = [Grad.apply(keys[i], ctx.count, needed, c * grad, *tensors) for i, c in given]
+            terms = [gradients(keys[i], ctx.count, needed, c * grad, *tensors) for i, c in given]
             by_tensor = _spread(needed, [_sum(list(each)) for each in zip(*terms, strict=True)], len(tensors))
         return (None, None, None, by_grad, *by_tensor)
 
@@ -142,9 +156,9 @@ class Grad(torch.autograd.Function):
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         grad, *tensors = ctx.saved_tensors
         by_grad, by_tensor = tangents[3], tangents[4:]
-        terms = [] if by_grad is None else [Grad.apply(ctx.key, ctx.count, ctx.needed, by_grad, *tensors)]
+        terms = [] if by_grad is None else [gradients(ctx.key, ctx.count, ctx.needed, by_grad, *tensors)]
         terms += [
-            Grad.apply(derivative_key(ctx.key, j), ctx.count, ctx.needed, grad * tangent, *tensors)
+            gradients(derivative_key(ctx.key, j), ctx.count, ctx.needed, grad * tangent, *tensors)
             for j, tangent in enumerate(by_tensor)
             if tangent is not None
         ]
@@ -158,18 +172,40 @@ class Grad(torch.autograd.Function):
         batched = _batched(tensors, dims, info.batch_size, count, (0, *needed))
         grad = _batch_first(grad, in_dims[3], info.batch_size)
         shapes = [_batch_first(tensors[i], dims[i], info.batch_size).shape for i in needed]
-        grads = Grad.apply(key, count, needed, grad, *batched)
+        grads = gradients(key, count, needed, grad, *batched)
         return tuple(g.reshape(shape) for g, shape in zip(grads, shapes, strict=True)), (0,) * len(needed)
 
 
+class _EagerApply(Apply):
+    """The same without torch.func: Functions with a `setup_context` cost 20 µs more a call (torch 2.13)."""
+
+    setup_context = torch.autograd.Function.setup_context
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Tensor:
+        output = Apply.forward(*args)
+        Apply.setup_context(ctx, args, output)
+        return output
+
+
+class _EagerGrad(Grad):
+    setup_context = torch.autograd.Function.setup_context
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> tuple[Tensor, ...]:
+        output = Grad.forward(*args)
+        Grad.setup_context(ctx, args, output)
+        return output
+
+
 def _forward_autograd(inputs: list[Tensor], params: list[Tensor], key: str) -> Tensor:
-    return Apply.apply(key, len(inputs), *inputs, *params)
+    return value(key, len(inputs), *inputs, *params)
 
 
 def _backward_autograd(
     grad: Tensor, inputs: list[Tensor], params: list[Tensor], key: str, needed: list[int]
 ) -> list[Tensor]:
-    return list(Grad.apply(key, len(inputs), tuple(needed), grad, *inputs, *params))
+    return list(gradients(key, len(inputs), tuple(needed), grad, *inputs, *params))
 
 
 def _forward_vmap(info: Any, in_dims: Any, inputs: list[Tensor], params: list[Tensor], key: str) -> tuple[Tensor, int]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import actc
 from actc.expr import Expr
+from actc.init.moments import gaussian_moments
 from actc.safety import lower
 from actc.search.errors import Diverged
 
@@ -50,6 +50,7 @@ class TaskObjective:
         """Train once; all randomness comes from `seed`."""
         import torch
 
+        from actc.kernels import Activation
         from actc.search import networks, tasks
         from actc.search.training import RECIPES, measure, scale_weights_, single_threaded, train
 
@@ -57,7 +58,7 @@ class TaskObjective:
         moment = second_moment(expr)
         with single_threaded():
             generator = torch.Generator().manual_seed(seed)
-            model = networks.build(self.network, lambda: actc.Activation(expr, safe=True), task.classes)
+            model = networks.build(self.network, lambda: Activation(expr, safe=True), task.classes)
             scale_weights_(model, moment, generator)
             training = train(model, task.train, task.validation, task.classes, RECIPES[self.recipe], generator)
             measured = {split: measure(model, getattr(task, split)) for split in ("validation", self.split)}
@@ -71,7 +72,7 @@ def second_moment(expr: Expr) -> float:
 
     Raises `Diverged` when it can't scale weights: zero, infinite or unknown.
     """
-    moments = actc.gaussian_moments(lower(expr, safe=True))
+    moments = gaussian_moments(lower(expr, safe=True))
     if not (moments.exists and moments.second > 0):
         reason = moments.reason or "its output is always zero"
         raise Diverged(f"no weights can keep its signal's scale: {reason}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import actc
+from actc.parsing import parse
 from actc.search.errors import Diverged
 from actc.search.objective import second_moment
 
@@ -13,7 +13,7 @@ def snippet(expression: str) -> str:
     """
 
     try:
-        moment = f"{second_moment(actc.parse(expression)):.6g}"
+        moment = f"{second_moment(parse(expression)):.6g}"
     except Diverged:
         moment = "1.0"
     return f"""import torch
