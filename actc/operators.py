@@ -382,7 +382,8 @@ _ROWS = (
         analytic=True,
         mpmath=_mp_div,
         numpy=np.divide,
-        aten="{0} / {1}",
+        # torch computes number/tensor as number·(1/tensor), which rounds twice and makes 0/tiny NaN.
+        aten="{t0} / {1}",
         sympy="{0} / {1}",
         derivative=("1/y", "-(x/y)/y"),
         safe="saturate(div_no_nan(x, y))",
