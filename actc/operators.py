@@ -233,7 +233,7 @@ def _mp_pow(a: Any, b: Any) -> Any:
 
 
 def _mp_wave(function: str) -> Callable[[Any], Any]:
-    return lambda a: getattr(mp, function)(a) if a == 0 or (mp.isfinite(a) and mp.mag(a) < _HUGE) else mp.nan
+    return lambda a: getattr(mp, function)(a) if a == 0 or (mp.isfinite(a) and mp.mag(a) < 4 * _HUGE) else mp.nan
 
 
 def _mp_floor(a: Any) -> Any:
@@ -1007,6 +1007,7 @@ _ROWS = (
             "sigmoid(beta*x)",
             "t = abs(beta*x); -(t*sigmoid(-t) + log1p(exp(-t)))/beta/beta",
         ),
+        safe="saturate(softplus(x, beta))",
         image=(0.0, INF),
         monotone=1,
         at_infinity=(0.0, INF),
@@ -1085,8 +1086,8 @@ _ROWS = (
     ),
     Operator(
         "celu(x, alpha=1)",
-        mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s),
-        definition="where(x > 0, x, alpha*expm1(min(x, 0)/alpha))",
+        mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s) if s != 0 else mp.zero,
+        definition="where(alpha == 0, max(x, 0), where(x >= 0, x, alpha*expm1(min(x, 0)/alpha)))",
         derivative=(
             "where(x > 0, 1, exp(min(x, 0)/alpha))",
             # e^t − 1 and t·e^t agree to the first order in t; below −800 the exponential is 0, but ∞·0 were NaN.

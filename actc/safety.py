@@ -8,10 +8,15 @@ derivatives for finite inputs. ``clamp`` bounds every unbounded operation, as GR
 from __future__ import annotations
 
 import math
+import sys
+from fractions import Fraction
 
 from actc.expr import Expr, apply, constant, rebuild
 from actc.operators import Operator, operator
 from actc.program import instantiate
+
+
+_LARGEST = Fraction(sys.float_info.max)
 
 
 def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> Expr:
@@ -37,11 +42,11 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
         result = node.with_args(args)
         if node.kind != "apply":
-            return result
+            return _saturated(node) if safe and abs(node.value or 0) > _LARGEST else result
         if node.name in ("saturate", "bound"):
             return args[0] if _covers(args[0], node, limit) else result
         if safe:
-            result = _safe(operator(node.name), args)
+            result = _safe(operator(node.name), args, limit)
         if limit is not None and not _bounded(operator(node.name), args):
             result = apply("bound", result, limit)
         return result
@@ -69,18 +74,24 @@ def _bounded(row: Operator, args: tuple[Expr, ...]) -> bool:
     return all(map(math.isfinite, row.image)) and tuple(a.value for a in optional) == row.defaults
 
 
-def _safe(row: Operator, args: tuple[Expr, ...]) -> Expr:
+def _safe(row: Operator, args: tuple[Expr, ...], limit: Expr | None) -> Expr:
     template = row.text("safe")
-    if template is None or _is_safe(template, row, args):
+    if template is None:
         return apply(row.name, *args)
+    if template.name == row.name:
+        # A clamped argument that safe mode wrote before is no operator of the user's, to be bounded in its turn.
+        bare = tuple(a.args[0] if a.name == "bound" and a.args[1] is limit else a for a in args)
+        if _is_safe(template, bare):
+            return apply(row.name, *bare)
     if len(args) > row.arity:
         return _saturated(apply(row.name, *args))
-    return instantiate(template, dict(zip(row.arguments, args, strict=True)))
+    result = instantiate(template, dict(zip(row.arguments, args, strict=True)))
+    return result.args[0] if result.args and _covers(result.args[0], result, None) else result
 
 
-def _is_safe(template: Expr, row: Operator, args: tuple[Expr, ...]) -> bool:
+def _is_safe(template: Expr, args: tuple[Expr, ...]) -> bool:
     """Whether the arguments are clamped already as the row's safe text ``template`` clamps them."""
-    return template.name == row.name and all(
+    return all(
         wanted.kind == "symbol" or (given.args and wanted is _reclamped(wanted, given))
         for wanted, given in zip(template.args, args, strict=True)
     )
