@@ -94,11 +94,11 @@ class Activation(nn.Module):
         """The function itself, which takes parameters as keywords."""
         return self._function
 
-    def reset_parameters(self) -> None:
-        """Sets every parameter to its initial value."""
+    def reset_parameters(self, *names: str) -> None:
+        """Sets the parameters of these names to their initial values; without a name, all of them."""
         with torch.no_grad():
-            for name, value in self._initial.items():
-                parameter = getattr(self, name)
+            for name in names or self._initial:
+                parameter, value = getattr(self, name), self._initial[name]
                 try:
                     parameter.copy_(_on_cpu(value))
                 except RuntimeError as error:
