@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actc.init.moments import gaussian_moments
     from actc.kernels.compiled import compile
     from actc.kernels.module import Activation, parameter_groups
+    from actc.kernels.replacement import replace
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ __all__ = [
     "library",
     "parameter_groups",
     "parse",
+    "replace",
     "simplify",
 ]
 
@@ -44,6 +46,7 @@ _LAZY = {
     "compile": "actc.kernels.compiled",
     "gaussian_moments": "actc.init.moments",
     "parameter_groups": "actc.kernels.module",
+    "replace": "actc.kernels.replacement",
 }
 
 

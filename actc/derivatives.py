@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from fractions import Fraction
 
 from actc.expr import Expr, apply, constant, postorder, symbol
-from actc.operators import operator
+from actc.operators import operator as row_of
 from actc.parsing import parse
 from actc.program import instantiate
 
@@ -17,13 +19,18 @@ def derivative(expression: str | Expr, name: str = "x", order: int = 1) -> Expr:
 
     At kinks the value is torch's convention, as the operator's row states it. The derivative of an expression that
     ends in ``saturate``
-    (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a negative order.
+    (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a negative order,
+    TypeError for other types.
 
     >>> import actc
     >>> str(actc.derivative("x**3", "x"))
     '3*x**2'
     """
     result = parse(expression)
+    if not isinstance(name, str):
+        raise TypeError(f"the variable is given by its name, as in 'x'; got {type(name).__name__}")
+    if not isinstance(order, int) or isinstance(order, bool):
+        raise TypeError(f"the order of a derivative is a whole number, got {order!r}")
     if order < 0:
         raise ValueError(f"the order of a derivative is 0 or more, got {order}")
     target = symbol(name)
@@ -48,7 +55,7 @@ def _differentiate(root: Expr, target: Expr) -> Expr:
 
 
 def _chain(node: Expr, slopes: list[Expr]) -> Expr:
-    row = operator(node.name)
+    row = row_of(node.name)
     if row.variadic and len(node.args) > row.arity:
         first = apply(row.name, *node.args[: row.arity])
         head = _chain(first, slopes[: row.arity])
@@ -118,9 +125,17 @@ def fold(name: str, *args: Expr) -> Expr:
             return _ONE if b is _ZERO else a
     elif name == "where" and args[1] is args[2]:
         return args[1]
+    elif name == "where" and args[0].value is not None:
+        return args[1] if args[0].value else args[2]
     if name in _EXACT and a is not None and b is not None and a.value is not None and b.value is not None:
         return constant(_EXACT[name](a.value, b.value))
     return apply(name, *args)
 
 
-_EXACT = {"add": Fraction.__add__, "sub": Fraction.__sub__, "mul": Fraction.__mul__}
+_EXACT: dict[str, Callable[[Fraction, Fraction], int | Fraction]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "lt": lambda a, b: int(a < b),
+    "gt": lambda a, b: int(a > b),
+}

@@ -101,13 +101,14 @@ class Operator:
     safe: str | None = None
     #: Where the real function is defined, by its first argument.
     domain: tuple[float, float] = (-INF, INF)
-    #: The smallest interval that holds every value.
+    #: The smallest interval that holds every value, defaults for the arguments after the first.
     image: tuple[float, float] = (-INF, INF)
     #: First-argument values at which the derivative jumps; the derivative there is torch's.
     kinks: tuple[float, ...] = ()
     #: First-argument values at which the function itself is infinite or jumps.
     poles: tuple[float, ...] = ()
-    #: +1 increasing, -1 decreasing, 0 neither, in the first argument over the domain.
+    #: +1 never decreasing, -1 never increasing, 0 neither, in the first argument over the domain, defaults for the
+    #: rest.
     monotone: int = 0
     #: "even", "odd" or "".
     parity: str = ""
@@ -249,11 +250,10 @@ def _mp_erfc(a: Any) -> Any:
 def _mp_i(order: int, a: Any) -> Any:
     if mp.isinf(a):
         return mp.zero
-    if abs(a) > 1e4:
-        # DLMF 10.40.1, the exponential cancelled by hand; terms shrink until k ≈ 2|a|, far beyond any precision used
-        # here.
+    if abs(a) > max(100, mp.prec):
+        # DLMF 10.40.1, the exponential cancelled by hand; terms shrink to e^(−2|a|), below this precision.
         total, term, k, n = mp.one, mp.one, 1, 4 * order * order
-        while abs(term) > mp.eps and k < 500:
+        while abs(term) > mp.eps:
             term *= -(mp.mpf(n) - (2 * k - 1) ** 2) / (k * 8 * abs(a))
             total, k = total + term, k + 1
         value = total / mp.sqrt(2 * mp.pi * abs(a))
@@ -290,6 +290,8 @@ def _pieces(near: tuple[float, ...], middle: tuple[float, ...], far: tuple[float
 
 #: x·cosh x − sinh x = x³ Σ x^(2k-2)·2k/(2k+1)!, k = 1…; eleven terms leave under 1e-19 relative on |x| ≤ 1.
 _SHRINK = tuple(Fraction(2 * k, math.factorial(2 * k + 1)) for k in range(1, 12))
+#: t·e^t − e^t + 1 = t² Σ t^k·(k+1)/(k+2)!, k = 0…; twenty terms leave under 1e-18 on [−1, 0].
+_CELU_SLOPE = tuple(Fraction(k + 1, math.factorial(k + 2)) for k in range(20))
 #: (x·cos x − sin x)/x² = −x Σ (−x²)^(k-1)·2k/(2k+1)!: the same coefficients with alternating signs.
 _SINC_SLOPE = tuple(c if k % 2 == 0 else -c for k, c in enumerate(_SHRINK))
 
@@ -297,6 +299,11 @@ _C, _A, _I = Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT
 _HALF = (-0.5, 0.5)
 _SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
 _FLOAT64_MAX = float(np.finfo(np.float64).max)
+
+
+def _erfc(a: Any) -> Any:
+    # scipy's own result is 0 where the true one is below the normal range.
+    return np.where(a > 26, special.erfcx(a) * np.exp(-np.square(a)), special.erfc(a))
 
 
 def _compare(
@@ -318,7 +325,7 @@ def _compare(
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
-        latex={"le": r"{0} \le {1}", "ge": r"{0} \ge {1}", "eq": "{0} = {1}", "ne": r"{0} \ne {1}"}.get(
+        latex={"le": r"{0} \leq {1}", "ge": r"{0} \geq {1}", "eq": "{0} = {1}", "ne": r"{0} \neq {1}"}.get(
             name, f"{{0}} {sign} {{1}}"
         ),
         source="1 where it holds, else 0, also where an argument is NaN (except ne)",
@@ -375,7 +382,8 @@ _ROWS = (
         analytic=True,
         mpmath=_mp_div,
         numpy=np.divide,
-        aten="{0} / {1}",
+        # torch computes number/tensor as number·(1/tensor), which rounds twice and makes 0/tiny NaN.
+        aten="{t0} / {1}",
         sympy="{0} / {1}",
         derivative=("1/y", "-(x/y)/y"),
         safe="saturate(div_no_nan(x, y))",
@@ -462,7 +470,8 @@ _ROWS = (
         exact=lambda a: (a > 0) - (a < 0),
         mpmath=lambda a: mp.sign(a),
         numpy=np.sign,
-        aten="torch.sign({t0})",
+        # torch.sign answers 0 for NaN.
+        aten="torch.where({t0} == {t0}, torch.sign({t0}), {t0})",
         sympy="sign({0})",
         derivative=("0",),
         image=(-1.0, 1.0),
@@ -542,7 +551,7 @@ _ROWS = (
         "clamp(x, low, high)",
         mpmath=_mp_clip,
         definition="min(max(x, low), high)",
-        differential="where((x >= low)*(x <= high), dx, where(x < low, dlow, dhigh))",
+        differential="where(low > high, dhigh, where((x >= low)*(x <= high), dx, where(x < low, dlow, dhigh)))",
         monotone=1,
         laws=frozenset({Law.PROJECTION}),
         aliases=("clip",),
@@ -783,7 +792,7 @@ _ROWS = (
         mpmath=lambda a: mp.one if a == 0 else _mp_wave("sin")(a) / a,
         definition="where(x == 0, 1, sin(x)/x)",
         derivative=(f"where(abs(x) < 1, -x*{_polynomial(_SINC_SLOPE, 'square(x)')}, (cos(x) - sin(x)/x)/x)",),
-        image=(-0.2172336282112217, 1.0),
+        image=(-0.2172336282113, 1.0),
         parity="even",
         source="CAFE §3.1.1; Ramachandran et al. 2017: sin(x)/x",
     ),
@@ -792,12 +801,12 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: mp.one if a == 0 else mp.nan if mp.isinf(a) else _mp_wave("sinpi")(a) / (mp.pi * a),
         # x − 2·floor((x + 1)/2) is exact and in [−1, 1]: sin(πx) from a rounded πx would lose its zeros.
-        definition="where(x == 0, 1, sin(pi*(x - 2*floor((x + 1)/2)))/(pi*x))",
+        definition="a = abs(x); where(x == 0, 1, sin(pi*(a - 2*floor((a + 1)/2)))/(pi*a))",
         derivative=(
             f"where(abs(x) < 0.3, -pi*pi*x*{_polynomial(_SINC_SLOPE, 'square(pi*x)')}, "
             "(cos(pi*(x - 2*floor((x + 1)/2))) - sinc(x))/x)",
         ),
-        image=(-0.2172336282112217, 1.0),
+        image=(-0.2172336282113, 1.0),
         parity="even",
         source="torch.sinc: sin(πx)/(πx)",
     ),
@@ -908,7 +917,7 @@ _ROWS = (
         "erfc(x)",
         analytic=True,
         mpmath=_mp_erfc,
-        numpy=lambda a: special.erfc(a),
+        numpy=_erfc,
         aten="torch.erfc({t0})",
         sympy="erfc({0})",
         derivative=("-2/sqrt(pi)*exp(-square(x))",),
@@ -958,7 +967,7 @@ _ROWS = (
         "i1e_slope(x)",
         mpmath=lambda a: mp.mpf(0.5) if a == 0 else _mp_i(0, a) - _mp_i(1, abs(a)) * (1 + 1 / abs(a)),
         definition=_pieces(I1E_SLOPE_NEAR, I1E_SLOPE_MIDDLE, I1E_SLOPE_FAR),
-        image=(-0.0195, 0.5),
+        image=(-0.0196253794026, 0.5),
         kinks=(0.0,),
         parity="even",
         at_infinity=(-0.0, -0.0),
@@ -985,7 +994,7 @@ _ROWS = (
         derivative=("sigmoid(-x)",),
         image=(-INF, 0.0),
         monotone=1,
-        at_infinity=(-INF, -0.0),
+        at_infinity=(-INF, 0.0),
         aliases=("logsigmoid", "logsig"),
         latex=r"\log \sigma({0})",
     ),
@@ -994,7 +1003,10 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a, b: _mp_softplus(a, b),
         definition="(log1p(exp(-abs(beta*x))) + max(beta*x, 0))/beta",
-        derivative=("sigmoid(beta*x)", "(x*sigmoid(beta*x) - softplus(x, beta))/beta"),
+        derivative=(
+            "sigmoid(beta*x)",
+            "t = abs(beta*x); -(t*sigmoid(-t) + log1p(exp(-t)))/beta/beta",
+        ),
         image=(0.0, INF),
         monotone=1,
         at_infinity=(0.0, INF),
@@ -1039,6 +1051,7 @@ _ROWS = (
         mpmath=lambda a, s: a if a > 0 else s * a,
         definition="where(x > 0, x, negative_slope*x)",
         kinks=(0.0,),
+        monotone=1,
         at_infinity=(-INF, INF),
         aliases=("lrelu",),
         safe="saturate(leaky_relu(x, negative_slope))",
@@ -1055,6 +1068,7 @@ _ROWS = (
         mpmath=lambda a, low, high: a if a > 0 else (low + high) / 2 * a,
         definition="where(x > 0, x, x*((lower + upper)/2))",
         kinks=(0.0,),
+        monotone=1,
         at_infinity=(-INF, INF),
         safe="saturate(rrelu(x, lower, upper))",
         source="torch.nn.RReLU in evaluation mode; its random slopes in training are no function of x",
@@ -1071,27 +1085,29 @@ _ROWS = (
     ),
     Operator(
         "celu(x, alpha=1)",
-        mpmath=lambda a, s: max(mp.zero, a) + min(mp.zero, s * mp.expm1(a / s)),
-        definition="where(x > 0, x, alpha*expm1(min(x/alpha, 0)))",
+        mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s),
+        definition="where(x > 0, x, alpha*expm1(min(x, 0)/alpha))",
         derivative=(
-            "where(x > 0, 1, exp(min(x/alpha, 0)))",
-            "where(x > 0, 0, expm1(min(x/alpha, 0)) - x/alpha*exp(min(x/alpha, 0)))",
+            "where(x > 0, 1, exp(min(x, 0)/alpha))",
+            # e^t − 1 and t·e^t agree to the first order in t; below −800 the exponential is 0, but ∞·0 were NaN.
+            "t = max(min(x, 0)/alpha, -800); "
+            f"where(abs(t) > 1, (1 - t)*exp(t) - 1, -t*t*{_polynomial(_CELU_SLOPE, 't')})",
         ),
         image=(-1.0, INF),
         monotone=1,
         at_infinity=(-1.0, INF),
         safe="saturate(celu(x, alpha))",
-        source="a negative α is outside its definition",
+        source="torch's form also for a negative α, which Barron 2017 leaves out",
     ),
     Operator(
         "selu(x)",
         mpmath=lambda a: mp.mpf(_SELU_SCALE) * (a if a > 0 else mp.mpf(_SELU_ALPHA) * mp.expm1(a)),
         definition=f"where(x > 0, {_SELU_SCALE}*x, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)))",
         derivative=(f"where(x > 0, {_SELU_SCALE}, {_SELU_SCALE}*{_SELU_ALPHA}*exp(min(x, 0)))",),
-        image=(-1.7580993408473766, INF),
+        image=(-1.758099340847377, INF),
         kinks=(0.0,),
         monotone=1,
-        at_infinity=(-1.7580993408473766, INF),
+        at_infinity=(-1.7580993408473768, INF),
         safe="saturate(selu(x))",
     ),
     Operator(
@@ -1099,8 +1115,9 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: a * _mp_erfc(-a / mp.sqrt(2)) / 2,
         definition="x*(erfc(-x*sqrt(1/2))/2)",
-        derivative=("erfc(-x*sqrt(1/2))/2 + x*exp(-square(x)/2)/sqrt(2*pi)",),
-        image=(-0.1699712190, INF),
+        # Factors g of e^(−x²/2), which alone would lose its digits below the normal range.
+        derivative=("g = exp(-square(x)/4); erfc(-x*sqrt(1/2))/2 + x*g*g/sqrt(2*pi)",),
+        image=(-0.1699712074800, INF),
         at_infinity=(NAN, INF),
         latex=r"\operatorname{{GELU}}({0})",
         source="erf form, as torch.nn.GELU()",
@@ -1111,7 +1128,7 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
         definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))",
-        image=(-0.1700412, INF),
+        image=(-0.1700407505713, INF),
         at_infinity=(NAN, INF),
         source="PANGAEA §4.7's form, as torch.nn.GELU('tanh')",
     ),
@@ -1122,7 +1139,7 @@ _ROWS = (
         mpmath=lambda a: a / (1 + _mp_exp(-a)),
         definition="g = exp(-abs(x)/2); where(x < 0, x*g*g, x)/(1 + square(g))",
         derivative=("g = exp(-abs(x)/2); s = 1 + x*sigmoid(-x); where(x < 0, s*g*g, s)/(1 + square(g))",),
-        image=(-0.2784645427610738, INF),
+        image=(-0.2784645427611, INF),
         at_infinity=(NAN, INF),
         aliases=("swish",),
         latex=r"\operatorname{{SiLU}}({0})",
@@ -1146,7 +1163,7 @@ _ROWS = (
         "elish(x)",
         mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) / (1 + _mp_exp(-a)),
         definition="where(x >= 0, x, expm1(min(x, 0)))*sigmoid(x)",
-        image=(-0.25, INF),
+        image=(-0.17157287525381, INF),
         at_infinity=(-0.0, INF),
         source="Basirat and Roth 2018; PANGAEA §4.7",
     ),
@@ -1154,7 +1171,7 @@ _ROWS = (
         "hard_elish(x)",
         mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) * _mp_clip((a + 1) / 2, mp.zero, mp.one),
         definition="where(x >= 0, x, expm1(min(x, 0)))*hardtanh((x + 1)/2, 0, 1)",
-        image=(-0.1, INF),
+        image=(-0.0996731512888, INF),
         kinks=(-1.0, 0.0, 1.0),
         at_infinity=(-0.0, INF),
         source="Basirat and Roth 2018",
@@ -1163,7 +1180,8 @@ _ROWS = (
         "hardtanh(x, min_val=-1, max_val=1)",
         mpmath=_mp_clip,
         definition="min(max(x, min_val), max_val)",
-        differential="where((x > min_val)*(x < max_val), dx, where(x <= min_val, dmin_val, dmax_val))",
+        differential="where(min_val > max_val, dmax_val, "
+        "where((x > min_val)*(x < max_val), dx, where(x <= min_val, dmin_val, dmax_val)))",
         image=(-1.0, 1.0),
         kinks=(-1.0, 1.0),
         monotone=1,
@@ -1204,7 +1222,7 @@ _ROWS = (
     Operator(
         "hardshrink(x, lambd=0.5)",
         mpmath=lambda a, b: a if abs(a) > b else mp.zero,
-        definition="where(abs(x) > lambd, x, 0)",
+        definition="where(abs(x) <= lambd, 0, x)",
         poles=_HALF,
         monotone=1,
         parity="odd",
@@ -1213,7 +1231,7 @@ _ROWS = (
     Operator(
         "softshrink(x, lambd=0.5)",
         mpmath=lambda a, b: a - b if a > b else a + b if a < -b else mp.zero,
-        definition="where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))",
+        definition="where(x > lambd, x - lambd, where(x >= -lambd, 0, x + lambd))",
         kinks=_HALF,
         monotone=1,
         parity="odd",
@@ -1234,7 +1252,7 @@ _ROWS = (
     Operator(
         "threshold(x, threshold, value)",
         mpmath=lambda a, t, v: a if a > t else v,
-        definition="where(x > threshold, x, value)",
+        definition="where(x <= threshold, value, x)",
     ),
 )
 

@@ -17,6 +17,7 @@ from actc.derivatives import derivative
 from actc.errors import ExpressionError
 from actc.expr import VARIABLES, Expr
 from actc.parsing import parse
+from actc.rules import canonical, simplify
 
 #: Where two functions are compared to tell whether they are the same; no multiples of one another, both
 #: signs, all scales.
@@ -82,18 +83,11 @@ class Subject:
         return set(self.closed.variables) <= {"x"}
 
     def derivatives(self) -> list[tuple[str, Expr]]:
-        """Partial derivatives by variables, then parameters, simplified."""
+        """Partial derivatives by variables, then parameters, simplified for reading."""
         names = (*(self.expression.variables or ("x",)), *self.expression.parameters)
-        return [(name, simplified(derivative(self.expression, name))) for name in names]
-
-
-def simplified(expression: Expr) -> Expr:
-    """The canonical form, where this version has rules to find it."""
-    try:
-        from actc.rules import simplify
-    except ImportError:
-        return expression
-    return simplify(expression)
+        # Rows state derivatives for accuracy; that of the written-out form, x*sigmoid(x) for silu, often reads better.
+        forms = (self.expression, canonical(self.expression))
+        return [(n, min((simplify(derivative(f, n)) for f in forms), key=lambda e: len(str(e)))) for n in names]
 
 
 def describe(
@@ -107,7 +101,7 @@ def describe(
     slopes = subject.derivatives()
     result: dict[str, Any] = {
         "expression": str(e),
-        "simplified": str(simplified(e)),
+        "simplified": str(simplify(e)),
         "derivatives": {name: str(slope) for name, slope in slopes},
         "latex": e.latex(),
         "variables": list(e.variables),
@@ -142,7 +136,7 @@ def known_names(subject: Subject) -> list[dict[str, str]]:
             values = _fingerprint(e) if values is None else values
             if not np.allclose(_fingerprint(other), values, rtol=1e-9, atol=1e-12, equal_nan=True):
                 continue
-            exact = simplified(other) is simplified(e)
+            exact = simplify(other) is simplify(e)
         found.append({"name": name, "evidence": "exact" if exact else "numeric", "source": entry.source})
     return found
 

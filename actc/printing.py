@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from actc.expr import Expr, postorder, tree_size
@@ -133,11 +134,19 @@ def _decimal(value: Fraction) -> str | None:
 
 
 def latex(root: Expr) -> str:
-    r"""LaTeX source, for example ``\frac{x}{1 + \left|x\right|}``."""
+    r"""LaTeX source, for example ``\frac{x}{1 + \left|x\right|}``, with bindings where :func:`text` has them."""
+    nodes = postorder(root)
+    names = _bindings(root, nodes)
     written: dict[Expr, tuple[str, int]] = {}
-    for node in postorder(root):
-        written[node] = _node_latex(node, written)
-    return written[root][0]
+    lines: list[str] = []
+    for node in nodes:
+        piece = _node_latex(node, written)
+        if node in names:
+            name = _symbol_latex(names[node])
+            lines.append(f"{name} = {piece[0]}")
+            piece = (name, _ATOM)
+        written[node] = piece
+    return r",\quad ".join([*lines, written[root][0]])
 
 
 # fmt: off
@@ -148,18 +157,25 @@ _GREEK = frozenset({
 # fmt: on
 
 
+def _symbol_latex(name: str) -> str:
+    parts = re.fullmatch(r"([^\W\d_]+)_*(\w*)", name)
+    if parts is None:
+        return rf"\mathrm{{{name}}}".replace("_", r"\_")
+    head, index = parts[1], parts[2].strip("_")
+    head = f"\\{head}" if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
+    return f"{head}_{{{index.replace('_', ' ')}}}" if index else head
+
+
 def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, int]:
     if node.kind == "symbol":
-        head, _, index = node.name.partition("_")
-        head = f"\\{head}" if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
-        return (f"{head}_{{{index.replace('_', ' ')}}}" if index else head), _ATOM
+        return _symbol_latex(node.name), _ATOM
     if node.value is not None:
         value = node.value
         piece, level = number_text(value)
         if level == _PRODUCT:
             return (
                 f"{'-' if value < 0 else ''}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}",
-                _SIGN if value < 0 else _ATOM,
+                _SIGN if value < 0 else _POWER,
             )
         if "e" in piece:
             digits, exponent = piece.split("e")
@@ -172,7 +188,8 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
         return piece if own >= level else rf"\left({piece}\right)"
 
     if node.name == "div":
-        return rf"\frac{{{args[0][0]}}}{{{args[1][0]}}}", _ATOM
+        # Raised to a power, a fraction needs parentheses.
+        return rf"\frac{{{args[0][0]}}}{{{args[1][0]}}}", _POWER
     if node.name == "mul":
         return f"{wrap(0, _PRODUCT)} \\cdot {wrap(1, _SIGN + 1)}", _PRODUCT
     if node.name in ("add", "sub"):
@@ -193,7 +210,7 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
     if template:
         # A template with a sign of its own binds like a sum, one that raises to a power like a power.
         powered = template.startswith("{0}^")
-        level = _POWER if powered else _SUM if template.endswith("- 1") else _ATOM
+        level = _SUM if template.endswith("- 1") else _POWER if powered or template.startswith("e^") else _ATOM
         return template.format(*(wrap(i, _ATOM) if powered else a[0] for i, a in enumerate(args))), level
     name = node.name.replace("_", r"\_")
     return rf"\operatorname{{{name}}}({', '.join(a[0] for a in args)})", _ATOM

@@ -81,7 +81,7 @@ class Program:
             if row.name == "where":
                 if instruction.args[0] in conditions:
                     template = template.replace("{0} != 0", "{0}")
-                # torch.where takes the type of its tensors, so one of the two may be a number, and makes no tensor of it.
+                # torch.where takes the type of its tensors, so one of the two may stay a number.
                 number = next((k for k in (2, 1) if self.instructions[instruction.args[k]].op == "constant"), None)
                 if number is not None:
                     template = template.replace(f"{{t{number}}}", f"{{{number}}}")

@@ -8,6 +8,7 @@ constant.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -169,7 +170,7 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
     # Reading names back into the normal form must lead to the same form; where it does not, the next round starts from
     # what it led to.
     for _ in range(8):
-        named = _Rewriter(_index(RECOGNISE), arithmetic=False)(form)
+        named = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
         again = canonical(named)
         if again is form:
             return named
@@ -203,8 +204,11 @@ class _Rewriter:
     #: No chain of rewrites at one node is nearly this long; a cycle of rules would be.
     LONGEST = 100
 
-    def __init__(self, index: _Index, arithmetic: bool) -> None:
-        self.index, self.arithmetic = index, arithmetic
+    #: Sums of more terms are not searched for pairs that have a name.
+    MOST_TERMS = 12
+
+    def __init__(self, index: _Index, arithmetic: bool, pairs: bool = False) -> None:
+        self.index, self.arithmetic, self.pairs = index, arithmetic, pairs
         self.done: dict[Expr, Expr] = {}
         self.depth = 0
 
@@ -275,6 +279,19 @@ class _Rewriter:
             binding = match(r.pattern, node)
             if binding is not None and (r.condition is None or r.condition(binding)):
                 return instantiate(r.result, binding)
+        return self.by_pair(node) if self.pairs and node.name in ("add", "sub") else node
+
+    def by_pair(self, node: Expr) -> Expr:
+        """A longer sum with two of its terms replaced by the name that a rule has for them, as 1 - erf(a) among
+        others."""
+        total = sum_of(node)
+        if 2 < len(total) <= self.MOST_TERMS:
+            for pair in itertools.combinations(total, 2):
+                two = expr_of({product: total[product] for product in pair})
+                named = self.by_rule(two)
+                if named is not two:
+                    rest = expr_of({product: c for product, c in total.items() if product not in pair})
+                    return apply("sub", named, negated(rest)) if looks_negative(rest) else apply("add", rest, named)
         return node
 
 

@@ -9,5 +9,6 @@ if __name__ != "actc.kernels":
 from . import registration as registration
 from .compiled import CompiledActivation, compile
 from .module import Activation, parameter_groups
+from .replacement import Replacement, replace
 
-__all__ = ["Activation", "CompiledActivation", "compile", "parameter_groups"]
+__all__ = ["Activation", "CompiledActivation", "Replacement", "compile", "parameter_groups", "replace"]

@@ -95,15 +95,15 @@ class Activation(nn.Module):
         """The function itself, which takes parameters as keywords."""
         return self._function
 
-    def reset_parameters(self) -> None:
-        """Sets every parameter to its initial value."""
+    def reset_parameters(self, *names: str) -> None:
+        """Sets the parameters of these names to their initial values; without a name, all of them."""
         with torch.no_grad():
-            for name, value in self._initial.items():
-                parameter = getattr(self, name)
+            for name in names or self._initial:
+                parameter, value = getattr(self, name), self._initial[name]
                 try:
-                    parameter.copy_(torch.as_tensor(value, dtype=torch.float64))
+                    parameter.copy_(_on_cpu(value))
                 except RuntimeError as error:
-                    given = tuple(torch.as_tensor(value).shape)
+                    given = tuple(_on_cpu(value).shape)
                     raise TensorShapeError(
                         f"the initial value of {name} has shape {given} and the parameter {tuple(parameter.shape)}: "
                         "give one number, or a value of the parameter's shape"
@@ -239,13 +239,18 @@ def _starting_values(
     for name in names:
         low, high = bounds.get(name, (-math.inf, math.inf))
         if name in given:
-            value = torch.as_tensor(given[name], dtype=torch.float64)
+            value = _on_cpu(given[name])
             if not bool(((value >= low) & (value <= high)).all()):
                 raise ActcError(f"the initial value of {name} lies outside its bounds ({low}, {high})")
             values[name] = given[name]
         else:
             values[name] = min(max(float(known.get(name, 1.0)), low), high)
     return values
+
+
+def _on_cpu(value: Any) -> Tensor:
+    # Where a model is made without memory, the device that new tensors go to is "meta".
+    return torch.as_tensor(value, dtype=torch.float64, device="cpu")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -195,7 +195,7 @@ class _EagerApply(Apply):
     setup_context = torch.autograd.Function.setup_context
 
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, *args: Any) -> Tensor:
         output = Apply.forward(*args)
         Apply.setup_context(ctx, args, output)
         return output
@@ -205,7 +205,7 @@ class _EagerGrad(Grad):
     setup_context = torch.autograd.Function.setup_context
 
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(ctx: Any, *args: Any) -> tuple[Tensor, ...]:
         output = Grad.forward(*args)
         Grad.setup_context(ctx, args, output)
         return output

@@ -12,18 +12,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import mpmath
-import numpy as np
 import pytest
-import torch
 
-import actc
-from actc.operators import OPERATORS
-from actc.program import Program
-from actc.safety import lower
-from tests.oracle import bound, points, second_arguments, slopes
 from tests.test_house import ROOT, modules
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -139,8 +130,16 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert heading in headings, f"{document.name} links to #{heading}, which is no heading of {linked.name}"
 
 
+def test_the_pictures_are_drawn_by_their_script(tmp_path: Path) -> None:
+    pictures = sorted((ROOT / "docs").glob("*.svg"))
+    command = [sys.executable, "-P", str(ROOT / "docs" / "make_pictures.py"), str(tmp_path)]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [path.name for path in pictures]
+    assert all(path.stat().st_size < 150_000 for path in pictures)
+
+
 def test_adding_the_operator_of_the_architecture_page(tmp_path: Path) -> None:
-    """The page's row, put at the end of a copy of the table, is held to the bound of every other row."""
+    """The page's row, put into a copy of the table, passes the tests that every row has to pass."""
     row = next(
         ast.unparse(node)
         for block in blocks(ROOT / "docs" / "architecture.md")
@@ -150,14 +149,14 @@ def test_adding_the_operator_of_the_architecture_page(tmp_path: Path) -> None:
     )
     for folder in ("actc", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     table = tmp_path / "actc" / "operators.py"
     before, start, after = table.read_text(encoding="utf-8").partition("\n_ROWS = (\n")
     assert start
     table.write_text(f"{before}{start}    {row},\n{after}", encoding="utf-8")
     name = row[row.index("(") + 2 :].partition("(")[0]
-    code = f"from tests.test_documents import hold_to_the_bound; hold_to_the_bound({name!r})"
     result = subprocess.run(
-        [sys.executable, "-P", "-c", code],
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:xdist", "-k", name, "tests/compiler/test_operators.py"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
@@ -165,23 +164,3 @@ def test_adding_the_operator_of_the_architecture_page(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def hold_to_the_bound(name: str) -> None:
-    """Raises AssertionError unless an operator parses, prints, computes, differentiates, lowers and compiles well."""
-    row = OPERATORS[name]
-    f = actc.parse(f"{name}(x)")
-    slope = actc.derivative(f)
-    assert actc.parse(str(f)) is f
-    x = points(row)
-    for at, value, rise in zip(x.tolist(), f.evaluate(x).tolist(), slope.evaluate(x).tolist(), strict=True):
-        with mpmath.workdps(60):
-            true, first, second = slopes(row, at, second_arguments(row))
-            assert abs(value - true) <= bound(true, at, first), (at, value, true)
-            assert abs(rise - first) <= bound(first, at, second), (at, rise, first)
-    safe = lower(f, safe=True)
-    assert np.isfinite(safe.evaluate(x)).all() and np.isfinite(actc.derivative(safe).evaluate(x)).all()
-    namespace: dict[str, Any] = {"torch": torch}
-    exec(Program.of([f]).aten_source("forward"), namespace)
-    (result,) = namespace["forward"](torch.tensor(x))
-    torch.testing.assert_close(result, torch.tensor(f.evaluate(x)))
