@@ -13,6 +13,7 @@ from actc.errors import ActcError
 
 from .compiled import CompiledActivation, compile
 from .errors import TensorShapeError
+from .registration import forward_mode, primals
 
 Bounds = tuple[float | None, float | None]
 
@@ -200,8 +201,9 @@ class _BoundedForTransforms(_Bounded):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _low: None, _high: None) -> Tensor:
-        (parameter,) = ctx.saved_tensors
-        return torch.where((parameter > ctx.high) | (parameter < ctx.low), 0.0, tangent)
+        with forward_mode():
+            (parameter,) = primals(ctx.saved_tensors)
+            return torch.where((parameter > ctx.high) | (parameter < ctx.low), 0.0, tangent)
 
 
 def _parameter_shape(per: str, channels: int | None, shape: Sequence[int] | None) -> tuple[int, ...]:
