@@ -461,7 +461,7 @@ def _one_sided(function: Callable[[Floats], Floats], at: float, side: float) -> 
     # Aitken's extrapolation is exact where the rest shrinks like a power of the distance.
     bend = (c - b) - (b - a)
     usable = math.isfinite(bend) and abs(bend) > 1e-9 * abs(c)
-    return (c - (c - b) ** 2 / bend if usable else c), 0.0
+    return (c - (c - b) * (c - b) / bend if usable else c), 0.0
 
 
 def _close(a: float, b: float) -> bool:

@@ -19,13 +19,18 @@ def derivative(expression: str | Expr, name: str = "x", order: int = 1) -> Expr:
 
     At kinks the value is torch's convention, as the operator's row states it. The derivative of an expression that
     ends in ``saturate``
-    (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a negative order.
+    (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a negative order,
+    TypeError for other types.
 
     >>> import actc
     >>> str(actc.derivative("x**3", "x"))
     '3*x**2'
     """
     result = parse(expression)
+    if not isinstance(name, str):
+        raise TypeError(f"the variable is given by its name, as in 'x'; got {type(name).__name__}")
+    if not isinstance(order, int) or isinstance(order, bool):
+        raise TypeError(f"the order of a derivative is a whole number, got {order!r}")
     if order < 0:
         raise ValueError(f"the order of a derivative is 0 or more, got {order}")
     target = symbol(name)

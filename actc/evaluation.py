@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: enough to see
 #: e^−1000 beside 1 and the cancellation of the smallest float64 cubed.
 _ZERO_DIGITS = 1200
+#: Nodes times digits^1.5, roughly the time of one evaluation: some seconds.
+_MAX_WORK = 1e8
 
 
 def evaluate(root: Expr, /, *inputs: Any, **values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -59,22 +62,45 @@ def evaluate_mp(root: Expr, /, digits: int = 50, **values: Any) -> mpmath.mpf:
     import mpmath
 
     _check_names(root, values)
+    nodes = postorder(root)
     working = digits + 15
     with mpmath.workdps(working):
-        before = _evaluate_mp_once(root, values)
+        before, _ = _evaluate_mp_once(nodes, values)
     while True:
         working *= 2
         with mpmath.workdps(working):
-            after = _evaluate_mp_once(root, values)
-            agree = (mpmath.isnan(before) and mpmath.isnan(after)) or before == after
-            close = agree or (
-                mpmath.isfinite(before)
-                and mpmath.isfinite(after)
-                and abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits
-            )
-        if (close and (after != 0 or working >= _ZERO_DIGITS)) or working > 8 * _ZERO_DIGITS:
-            return after
+            after, cancelled = _evaluate_mp_once(nodes, values)
+        last = working > 8 * _ZERO_DIGITS or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
+        final = last or working >= _ZERO_DIGITS
+        settled = _settled(before, after, digits, working, final) if final or not cancelled else None
+        if settled is not None or last:
+            with mpmath.workdps(digits):
+                return mpmath.mpf("nan") if settled is None else +settled
         before = after
+
+
+def _settled(before: Any, after: Any, digits: int, working: int, final: bool) -> Any:
+    """The value on which two evaluations agree, or None. ``final``: the later one sees enough digits to believe in a
+    zero or a pole."""
+    import mpmath
+
+    with mpmath.workdps(working):
+        if mpmath.isnan(before) and mpmath.isnan(after):
+            return after
+        if after == before:
+            return after if after != 0 or final else None
+        if not (mpmath.isfinite(before) and mpmath.isfinite(after)):
+            return None
+        if abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits:
+            return after
+        # Nothing but rounding errors is left where the value follows the precision down, and their inverse where it
+        # follows up.
+        far = mpmath.mpf(10) ** (working // 4)
+        if final and max(abs(before) * far, abs(after) * far**2) < 1:
+            return mpmath.mpf(0)
+        if final and abs(before) > far and abs(after) > far**2:
+            return mpmath.sign(after) * mpmath.inf
+    return None
 
 
 def _check_names(root: Expr, given: dict[str, Any]) -> None:
@@ -84,16 +110,23 @@ def _check_names(root: Expr, given: dict[str, Any]) -> None:
         raise TypeError(f"{', '.join(unknown)} does not occur in {root}")
 
 
-def _evaluate_mp_once(root: Expr, values: dict[str, Any]) -> Any:
+def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> tuple[Any, bool]:
+    """The last node's value, and whether digits may have been lost unseen on the way: as in exp(x) − 1 for a tiny x,
+    where all of them cancel at any low precision."""
     done: dict[Expr, Any] = {}
-    for node in postorder(root):
+    cancelled = False
+    for node in nodes:
         if node.kind == "symbol":
             done[node] = _to_mp(values[node.name])
         elif node.value is not None:
             done[node] = _to_mp(node.value)
         else:
-            done[node] = operator(node.name).oracle(*(done[a] for a in node.args))
-    return done[root]
+            row, args = operator(node.name), [done[a] for a in node.args]
+            done[node] = row.oracle(*args)
+            if all(args):
+                compares = row.derivative == ("0", "0")
+                cancelled |= args[0] == args[1] if compares else row.analytic and done[node] == 0
+    return done[nodes[-1]], cancelled
 
 
 def _to_mp(value: Any) -> Any:
@@ -111,5 +144,5 @@ def constant_value(node: Expr) -> float:
         try:
             return node.value.numerator / node.value.denominator
         except OverflowError:
-            return math.copysign(math.inf, node.value)
+            return math.inf if node.value > 0 else -math.inf
     return float(evaluate_mp(node, 40))

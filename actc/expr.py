@@ -110,8 +110,8 @@ class Expr:
     def evaluate_mp(self, /, digits: int = 50, **values: Any) -> mpmath.mpf:
         """The real value to ``digits`` correct decimal digits by mpmath, as an ``mpf``: the oracle.
 
-        Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, ``inf`` at
-        poles.
+        Values are numbers by name. Precision grows until two evaluations agree; ``nan`` outside the domain, or where
+        thousands of digits do not settle the value, ``inf`` at poles.
         """
         from actc.evaluation import evaluate_mp
 
@@ -273,7 +273,7 @@ def constant(value: Number) -> Expr:
             raise ExpressionError(
                 f"{value!r} is no constant of an expression; use where(...) to treat a tail on its own"
             )
-        value = Fraction(repr(value))
+        value = Fraction(repr(float(value)))
     exact = Fraction(value)
     if not _small(exact):
         raise ExpressionError(

@@ -250,11 +250,10 @@ def _mp_erfc(a: Any) -> Any:
 def _mp_i(order: int, a: Any) -> Any:
     if mp.isinf(a):
         return mp.zero
-    if abs(a) > 1e4:
-        # DLMF 10.40.1, the exponential cancelled by hand; terms shrink until k ≈ 2|a|, far beyond any precision used
-        # here.
+    if abs(a) > max(100, mp.prec):
+        # DLMF 10.40.1, the exponential cancelled by hand; terms shrink to e^(−2|a|), below this precision.
         total, term, k, n = mp.one, mp.one, 1, 4 * order * order
-        while abs(term) > mp.eps and k < 500:
+        while abs(term) > mp.eps:
             term *= -(mp.mpf(n) - (2 * k - 1) ** 2) / (k * 8 * abs(a))
             total, k = total + term, k + 1
         value = total / mp.sqrt(2 * mp.pi * abs(a))
@@ -1086,18 +1085,19 @@ _ROWS = (
     ),
     Operator(
         "celu(x, alpha=1)",
-        mpmath=lambda a, s: max(mp.zero, a) + min(mp.zero, s * mp.expm1(a / s)),
-        definition="where(x > 0, x, alpha*expm1(min(x/alpha, 0)))",
+        mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s),
+        definition="where(x > 0, x, alpha*expm1(min(x, 0)/alpha))",
         derivative=(
-            "where(x > 0, 1, exp(min(x/alpha, 0)))",
-            # The two terms agree to the first order in t.
-            f"t = min(x/alpha, 0); where(t < -1, expm1(t) - t*exp(t), -t*t*{_polynomial(_CELU_SLOPE, 't')})",
+            "where(x > 0, 1, exp(min(x, 0)/alpha))",
+            # e^t − 1 and t·e^t agree to the first order in t; below −800 the exponential is 0, but ∞·0 were NaN.
+            "t = max(min(x, 0)/alpha, -800); "
+            f"where(abs(t) > 1, (1 - t)*exp(t) - 1, -t*t*{_polynomial(_CELU_SLOPE, 't')})",
         ),
         image=(-1.0, INF),
         monotone=1,
         at_infinity=(-1.0, INF),
         safe="saturate(celu(x, alpha))",
-        source="a negative α is outside its definition",
+        source="torch's form also for a negative α, which Barron 2017 leaves out",
     ),
     Operator(
         "selu(x)",

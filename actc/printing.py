@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from actc.expr import Expr, postorder, tree_size
@@ -133,11 +134,19 @@ def _decimal(value: Fraction) -> str | None:
 
 
 def latex(root: Expr) -> str:
-    r"""LaTeX source, for example ``\frac{x}{1 + \left|x\right|}``."""
+    r"""LaTeX source, for example ``\frac{x}{1 + \left|x\right|}``, with bindings where :func:`text` has them."""
+    nodes = postorder(root)
+    names = _bindings(root, nodes)
     written: dict[Expr, tuple[str, int]] = {}
-    for node in postorder(root):
-        written[node] = _node_latex(node, written)
-    return written[root][0]
+    lines: list[str] = []
+    for node in nodes:
+        piece = _node_latex(node, written)
+        if node in names:
+            name = _symbol_latex(names[node])
+            lines.append(f"{name} = {piece[0]}")
+            piece = (name, _ATOM)
+        written[node] = piece
+    return r",\quad ".join([*lines, written[root][0]])
 
 
 # fmt: off
@@ -148,11 +157,18 @@ _GREEK = frozenset({
 # fmt: on
 
 
+def _symbol_latex(name: str) -> str:
+    parts = re.fullmatch(r"([^\W\d_]+)_*(\w*)", name)
+    if parts is None:
+        return rf"\mathrm{{{name}}}".replace("_", r"\_")
+    head, index = parts[1], parts[2].strip("_")
+    head = f"\\{head}" if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
+    return f"{head}_{{{index.replace('_', ' ')}}}" if index else head
+
+
 def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, int]:
     if node.kind == "symbol":
-        head, _, index = node.name.partition("_")
-        head = f"\\{head}" if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
-        return (f"{head}_{{{index.replace('_', ' ')}}}" if index else head), _ATOM
+        return _symbol_latex(node.name), _ATOM
     if node.value is not None:
         value = node.value
         piece, level = number_text(value)

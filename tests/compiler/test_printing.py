@@ -124,6 +124,17 @@ def test_latex_is_balanced(e: Expr) -> None:
     assert text.count(r"\begin{cases}") == text.count(r"\end{cases}")
 
 
+def test_latex_of_shared_and_deep_graphs_stays_short() -> None:
+    shared = deep = X
+    for _ in range(100):
+        shared = shared * shared + 1
+    for _ in range(5000):
+        deep = apply("sin", deep)
+    assert len(shared.latex()) < 10_000
+    assert r"t_{0} = x \cdot x + 1,\quad " in shared.latex()
+    assert len(deep.latex()) < 200_000
+
+
 def test_latex_renders_for_every_row() -> None:
     from matplotlib.mathtext import MathTextParser
 
@@ -150,6 +161,8 @@ def test_latex_renders_for_every_row() -> None:
         ("expm1(x)*2", r"\left(e^{x} - 1\right) \cdot 2"),
         ("abs(x)**2", r"{\left|x\right|}^{2}"),
         ("beta_1*x", r"\beta_{1} \cdot x"),
+        ("t0*lambda_", r"t_{0} \cdot \lambda"),
+        ("negative_slope*_a", r"\mathrm{negative}_{slope} \cdot \mathrm{\_a}"),
     ],
 )
 def test_latex(text: str, wanted: str) -> None:
