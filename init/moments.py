@@ -337,4 +337,5 @@ def _evaluation_error(e: Expr, means: Floats, stds: Floats) -> tuple[Floats, Flo
     edges = (np.concatenate([[-np.inf], _PROBES[1:-1], [np.inf]])[None, :] - means[:, None]) / stds[:, None]
     probability = np.diff(ndtr(edges), axis=1)
     worse, larger = np.maximum(excess[1:], excess[:-1]), np.maximum(size[1:], size[:-1])
-    return 4 * probability @ worse, 8 * probability @ (worse * (larger + worse))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return 4 * probability @ worse, 8 * probability @ (worse * (larger + worse))

@@ -193,9 +193,8 @@ def _as_tensor(value: Tensor | float) -> Tensor:
 
 
 def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
-    return len(shape) <= len(target) and all(
-        a in (1, b) for a, b in zip(reversed(shape), reversed(target), strict=False)
-    )
+    missing = len(target) - len(shape)
+    return missing >= 0 and all(a in (1, b) for a, b in zip(shape, target[missing:], strict=True))
 
 
 def _rebuild(text: str, options: dict[str, Any]) -> CompiledActivation:

@@ -13,6 +13,7 @@ from actc.errors import ActcError
 
 from .compiled import CompiledActivation, compile
 from .errors import TensorShapeError
+from .registration import forward_mode, primals
 
 Bounds = tuple[float | None, float | None]
 
@@ -94,11 +95,11 @@ class Activation(nn.Module):
         """The function itself, which takes parameters as keywords."""
         return self._function
 
-    def reset_parameters(self) -> None:
-        """Sets every parameter to its initial value."""
+    def reset_parameters(self, *names: str) -> None:
+        """Sets the parameters of these names to their initial values; without a name, all of them."""
         with torch.no_grad():
-            for name, value in self._initial.items():
-                parameter = getattr(self, name)
+            for name in names or self._initial:
+                parameter, value = getattr(self, name), self._initial[name]
                 try:
                     parameter.copy_(_on_cpu(value))
                 except RuntimeError as error:
@@ -200,8 +201,9 @@ class _BoundedForTransforms(_Bounded):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _low: None, _high: None) -> Tensor:
-        (parameter,) = ctx.saved_tensors
-        return torch.where((parameter > ctx.high) | (parameter < ctx.low), 0.0, tangent)
+        with forward_mode():
+            (parameter,) = primals(ctx.saved_tensors)
+            return torch.where((parameter > ctx.high) | (parameter < ctx.low), 0.0, tangent)
 
 
 def _parameter_shape(per: str, channels: int | None, shape: Sequence[int] | None) -> tuple[int, ...]:

@@ -19,7 +19,8 @@ so that training works after torch.export and fx, where only the operations are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor
 from .aten import AtenKernel
 from .cache import Cache
 from .key import Key, derivative_key
-from .layout import empty_result
+from .layout import empty_result, result_dtype
 
 
 class Kernel(Protocol):
@@ -72,6 +73,17 @@ def _backward_fake(
     return [torch.empty_like(tensors[i]) for i in needed]
 
 
+def forward_mode() -> AbstractContextManager[None]:
+    """For the inside of a `jvp`: torch runs it with forward mode off, and an outer jvp would silently find zero."""
+    context: AbstractContextManager[None] = torch.autograd.forward_ad._set_fwd_grad_enabled(True)
+    return context
+
+
+def primals(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors that a `jvp` saved, without the tangents of the level that it computes."""
+    return [torch.autograd.forward_ad.unpack_dual(each, level=0).primal for each in tensors]
+
+
 def value(key: str, count: int, *tensors: Tensor) -> Tensor:
     """The value of an activation; `tensors` are `count` inputs and then the params."""
     function = Apply if torch._C._are_functorch_transforms_active() else _EagerApply
@@ -109,13 +121,14 @@ class Apply(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, _key: None, _count: None, *tangents: Tensor | None) -> Tensor:
-        tensors = ctx.saved_tensors
-        terms = [
-            tangent * value(derivative_key(ctx.key, i), ctx.count, *tensors)
-            for i, tangent in enumerate(tangents)
-            if tangent is not None
-        ]
-        return _sum(terms).to(empty_result(tensors[: ctx.count]).dtype)
+        with forward_mode():
+            tensors = primals(ctx.saved_tensors)
+            terms = [
+                tangent * value(derivative_key(ctx.key, i), ctx.count, *tensors)
+                for i, tangent in enumerate(tangents)
+                if tangent is not None
+            ]
+            return _sum(terms).to(result_dtype(tensors[: ctx.count]))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, key: str, count: int, *tensors: Tensor) -> tuple[Tensor, int]:
@@ -154,15 +167,16 @@ class Grad(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
-        grad, *tensors = ctx.saved_tensors
         by_grad, by_tensor = tangents[3], tangents[4:]
-        terms = [] if by_grad is None else [gradients(ctx.key, ctx.count, ctx.needed, by_grad, *tensors)]
-        terms += [
-            gradients(derivative_key(ctx.key, j), ctx.count, ctx.needed, grad * tangent, *tensors)
-            for j, tangent in enumerate(by_tensor)
-            if tangent is not None
-        ]
-        return tuple(_sum(list(each)) for each in zip(*terms, strict=True))
+        with forward_mode():
+            grad, *tensors = primals(ctx.saved_tensors)
+            terms = [] if by_grad is None else [gradients(ctx.key, ctx.count, ctx.needed, by_grad, *tensors)]
+            terms += [
+                gradients(derivative_key(ctx.key, j), ctx.count, ctx.needed, grad * tangent, *tensors)
+                for j, tangent in enumerate(by_tensor)
+                if tangent is not None
+            ]
+            return tuple(_sum(list(each)) for each in zip(*terms, strict=True))
 
     @staticmethod
     def vmap(
@@ -171,9 +185,8 @@ class Grad(torch.autograd.Function):
         dims = in_dims[4:]
         batched = _batched(tensors, dims, info.batch_size, count, (0, *needed))
         grad = _batch_first(grad, in_dims[3], info.batch_size)
-        shapes = [_batch_first(tensors[i], dims[i], info.batch_size).shape for i in needed]
         grads = gradients(key, count, needed, grad, *batched)
-        return tuple(g.reshape(shape) for g, shape in zip(grads, shapes, strict=True)), (0,) * len(needed)
+        return tuple(_reshaped(grads, needed, tensors, dims, info.batch_size)), (0,) * len(needed)
 
 
 class _EagerApply(Apply):
@@ -208,21 +221,13 @@ def _backward_autograd(
     return list(gradients(key, len(inputs), tuple(needed), grad, *inputs, *params))
 
 
-def _forward_vmap(info: Any, in_dims: Any, inputs: list[Tensor], params: list[Tensor], key: str) -> tuple[Tensor, int]:
-    dims = (None, None, *(in_dims[0] or [None] * len(inputs)), *(in_dims[1] or [None] * len(params)))
-    return Apply.vmap(info, dims, key, len(inputs), *inputs, *params)
-
-
-def _backward_vmap(
-    info: Any, in_dims: Any, grad: Tensor, inputs: list[Tensor], params: list[Tensor], key: str, needed: list[int]
-) -> tuple[list[Tensor], list[int]]:
-    dims = (
-        *(None, None, None, in_dims[0]),
-        *(in_dims[1] or [None] * len(inputs)),
-        *(in_dims[2] or [None] * len(params)),
-    )
-    grads, out_dims = Grad.vmap(info, dims, key, len(inputs), tuple(needed), grad, *inputs, *params)
-    return list(grads), list(out_dims)
+def _reshaped(
+    grads: Sequence[Tensor], needed: Sequence[int], tensors: Sequence[Tensor], dims: Sequence[int | None], size: int
+) -> list[Tensor]:
+    """Gradients by views that `_batched` made, in the shapes of the tensors with the batch first."""
+    return [
+        g.reshape(_batch_first(tensors[i], dims[i], size).shape) for g, i in zip(grads, needed, strict=True)
+    ]
 
 
 def _sum(terms: list[Tensor]) -> Tensor:
@@ -264,9 +269,8 @@ _library.define("forward(Tensor[] inputs, Tensor[] params, str key) -> Tensor")
 _library.define("backward(Tensor grad, Tensor[] inputs, Tensor[] params, str key, int[] needed) -> Tensor[]")
 _library.impl("forward", _forward, "CompositeExplicitAutograd")
 _library.impl("backward", _backward, "CompositeExplicitAutograd")
-_library.impl("forward", _forward_autograd, "Autograd")
-_library.impl("backward", _backward_autograd, "Autograd")
+for _key in ("Autograd", "FuncTorchDynamicLayerFrontMode"):
+    _library.impl("forward", _forward_autograd, _key)
+    _library.impl("backward", _backward_autograd, _key)
 torch.library.register_fake("actc::forward", _forward_fake, lib=_library)
 torch.library.register_fake("actc::backward", _backward_fake, lib=_library)
-torch.library.register_vmap("actc::forward", _forward_vmap, lib=_library)
-torch.library.register_vmap("actc::backward", _backward_vmap, lib=_library)
