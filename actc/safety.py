@@ -15,7 +15,6 @@ from actc.expr import Expr, apply, constant, rebuild
 from actc.operators import Operator, operator
 from actc.program import instantiate
 
-
 _LARGEST = Fraction(sys.float_info.max)
 
 
