@@ -41,7 +41,7 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
         result = node.with_args(args)
         if node.kind != "apply":
-            return _saturated(node) if safe and abs(node.value or 0) > _LARGEST else result
+            return _saturated(node) if safe and node.value is not None and abs(node.value) > _LARGEST else result
         if node.name in ("saturate", "bound"):
             return args[0] if _covers(args[0], node, limit) else result
         if safe:
