@@ -1066,7 +1066,8 @@ _ROWS = (
     Operator(
         "rrelu(x, lower=1/8, upper=1/3)",
         mpmath=lambda a, low, high: a if a > 0 else (low + high) / 2 * a,
-        definition="where(x > 0, x, x*((lower + upper)/2))",
+        # Halved before they are added: the sum could overflow.
+        definition="where(x > 0, x, x*(lower/2 + upper/2))",
         kinks=(0.0,),
         monotone=1,
         at_infinity=(-INF, INF),
@@ -1086,7 +1087,8 @@ _ROWS = (
     Operator(
         "celu(x, alpha=1)",
         mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s),
-        definition="where(x > 0, x, alpha*expm1(min(x, 0)/alpha))",
+        # div_no_nan, so that safe mode gives 0 for α = 0 and not 0·∞.
+        definition="where(x > 0, x, alpha*expm1(div_no_nan(min(x, 0), alpha)))",
         derivative=(
             "where(x > 0, 1, exp(min(x, 0)/alpha))",
             # e^t − 1 and t·e^t agree to the first order in t; below −800 the exponential is 0, but ∞·0 were NaN.
