@@ -1067,7 +1067,8 @@ _ROWS = (
     Operator(
         "rrelu(x, lower=1/8, upper=1/3)",
         mpmath=lambda a, low, high: a if a > 0 else (low + high) / 2 * a,
-        definition="where(x > 0, x, x*((lower + upper)/2))",
+        # Halved before they are added: the sum could overflow.
+        definition="where(x > 0, x, x*(lower/2 + upper/2))",
         kinks=(0.0,),
         monotone=1,
         at_infinity=(-INF, INF),
