@@ -70,7 +70,9 @@ def covering(groups: int) -> list[CompiledActivation]:
     """A few activations of x > 0 that contain every operator between them."""
     inner = {(-1.0, 1.0): "tanh(x)", (1.0, np.inf): "x + 1"}
     terms = [
-        f"{row.name}({', '.join([inner.get(row.domain, 'x'), *map(repr, second_arguments(row))])})" if row.arity else row.name
+        f"{row.name}({', '.join([inner.get(row.domain, 'x'), *map(repr, second_arguments(row))])})"
+        if row.arity
+        else row.name
         for row in ROWS
     ]
     return [compile(" + ".join(terms[start::groups])) for start in range(groups)]
