@@ -94,7 +94,7 @@ def test_gradients_of_single_examples() -> None:
     model = nn.Sequential(nn.Conv2d(2, 3, 3), Activation("x*sigmoid(beta*x)", per="channel", channels=3), nn.Flatten())
     model = model.double()
     data = torch.randn(5, 2, 6, 6, dtype=torch.float64)
-    parameters = dict(model.named_parameters())
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
 
     def loss(given: dict[str, Tensor], example: Tensor) -> Tensor:
         result: Tensor = functional_call(model, given, (example[None],)).square().sum()
@@ -108,7 +108,7 @@ def test_gradients_of_single_examples() -> None:
 def test_ensembles() -> None:
     """Several models at once, by stacked parameters."""
     layers = [Activation("x*sigmoid(beta*x)", initial={"beta": value}) for value in (0.5, 1.0, 2.0)]
-    stacked, _ = torch.func.stack_module_state(layers)  # type: ignore[arg-type]
+    stacked, _ = torch.func.stack_module_state(layers)
     x = torch.randn(4)
     together = vmap(lambda given: functional_call(layers[0], given, (x,)))(stacked)
     torch.testing.assert_close(together, torch.stack([layer(x) for layer in layers]))
@@ -161,6 +161,7 @@ def test_double_backward_in_sixteen_bits() -> None:
     beta = torch.ones((), dtype=torch.float64, requires_grad=True)
     (exact,) = torch.autograd.grad((wide * torch.sigmoid(beta * wide)).sum(), wide, create_graph=True)
     exact.square().sum().backward()
+    assert layer.beta.grad is not None and beta.grad is not None
     torch.testing.assert_close(x.grad.double(), wide.grad, rtol=0.02, atol=0.02)
     torch.testing.assert_close(layer.beta.grad.double(), beta.grad, rtol=0.02, atol=0.02)
 
