@@ -138,4 +138,5 @@ _EXACT: dict[str, Callable[[Fraction, Fraction], int | Fraction]] = {
     "mul": operator.mul,
     "lt": lambda a, b: int(a < b),
     "gt": lambda a, b: int(a > b),
+    "eq": lambda a, b: int(a == b),
 }

@@ -17,6 +17,8 @@ class FileError(ActcError, OSError):
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
     """Writes ``content`` (text as UTF-8) to a temporary file beside ``path`` and renames it. Returns the path.
 
+    A device, pipe or descriptor such as /dev/stdout is written to as it is: renaming would destroy it.
+
     Raises FileError, and leaves what was there untouched, where the folder is missing, not writable, or the
     disk is full.
     """
@@ -28,6 +30,9 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
         target = path.resolve()
         if target.is_dir():
             raise IsADirectoryError(f"it is a folder; name a file in it, such as {path / 'out'}")
+        if _is_stream(path):
+            path.write_bytes(data)
+            return path
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
@@ -42,6 +47,10 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
                 os.unlink(temporary)
         raise FileError(f"cannot write {path}: {_cause(error, path)}") from error
     return path
+
+
+def _is_stream(path: Path) -> bool:
+    return path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) or (path.exists() and not path.is_file())
 
 
 def _umask() -> int:

@@ -408,7 +408,7 @@ _ROWS = (
         numpy=np.power,
         aten="torch.pow({0}, {1})",
         sympy="{0}**{1}",
-        derivative=("y*x**(y - 1)", "where((x == 0)*(y >= 0), 0, x**y*log(x))"),
+        derivative=("where(y == 0, 0, y*x**(y - 1))", "where((x == 0)*(y >= 0), 0, x**y*log(x))"),
         safe="saturate(pow_no_nan(x, y))",
     ),
     Operator(
@@ -1173,6 +1173,10 @@ _ROWS = (
         "hard_elish(x)",
         mpmath=lambda a: (a if a >= 0 else mp.expm1(a)) * _mp_clip((a + 1) / 2, mp.zero, mp.one),
         definition="where(x >= 0, x, expm1(min(x, 0)))*hardtanh((x + 1)/2, 0, 1)",
+        # By cases of x itself: (x + 1)/2 rounds onto its kink before x reaches it.
+        derivative=(
+            "where(x <= -1, 0, where(x < 0, (exp(min(x, 0))*(x + 1) + expm1(min(x, 0)))/2, where(x < 1, x + 1/2, 1)))",
+        ),
         image=(-0.0996731512888, INF),
         kinks=(-1.0, 0.0, 1.0),
         at_infinity=(-0.0, INF),

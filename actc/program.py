@@ -122,6 +122,10 @@ def expand(root: Expr) -> Expr:
 def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
     if row.name == "where" and not args[0].symbols:
         return args[1] if constant_value(args[0]) != 0 else args[2]
+    if row.name == "pow" and args[1].value == -2:
+        # torch.pow squares before it divides, and x² overflows or underflows long before 1/x² does.
+        inverse = apply("div", constant(1), args[0])
+        return apply("mul", inverse, inverse)
     if row.primitive:
         return apply(row.name, *args)
     if len(args) > row.arity:

@@ -84,7 +84,7 @@ class CompiledActivation:
         self._key = str(key)
         self._composed = Composed(key)
 
-    def __call__(self, *inputs: Tensor, **parameters: Tensor | float) -> Tensor:
+    def __call__(self, /, *inputs: Tensor, **parameters: Tensor | float) -> Tensor:
         if len(inputs) != len(self.variables) or parameters.keys() != set(self.parameters):
             raise TypeError(self._wrong_call(len(inputs), parameters))
         if torch.compiler.is_compiling():

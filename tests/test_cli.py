@@ -268,3 +268,12 @@ def test_a_terminal_gets_a_picture() -> None:
 def test_search_is_reached_or_says_that_it_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["search", "bogus"]) == 2
     assert capsys.readouterr().err.startswith("actc: ")
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        files.write_atomically(pipe, "whole")
+        assert reader.stdout is not None and reader.stdout.read() == b"whole"
+    assert pipe.is_fifo()
