@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--task", default="digits", help="what to train on (default: %(default)s)")
     run.add_argument("--strategy", default="random", help="how to propose candidates (default: %(default)s)")
     run.add_argument("--seed", type=_count, default=0, help="the seed of all randomness (default: %(default)s)")
-    run.add_argument("--trials", type=_count, default=24, help="how many candidates to train (default: %(default)s)")
+    run.add_argument("--trials", type=_count, default=80, help="how many candidates to train (default: %(default)s)")
     run.add_argument(
         "--finalists", type=_count, default=3, help="how many of the best to retrain, 0 for none (default: %(default)s)"
     )

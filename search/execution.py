@@ -114,7 +114,7 @@ def evaluate(objective: Objective, expression: str, seed: int, limit: float | No
     except Exception:
         status, message = Status.FAILED, traceback.format_exc()
     seconds = time.perf_counter() - clock
-    device = str(getattr(objective, "device", "cpu"))
+    device = getattr(objective, "device", f"cpu ({platform.machine()})")
     return Outcome(status, metrics, epochs, started, seconds, device, _versions(), message)
 
 

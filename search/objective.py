@@ -29,8 +29,6 @@ class TaskObjective:
     recipe: str
     split: str = "validation"
 
-    device = "cpu"
-
     @property
     def metric(self) -> str:
         """The metric to maximise."""

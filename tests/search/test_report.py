@@ -157,7 +157,7 @@ def test_the_snippet_runs(expression: str, tmp_path: Path) -> None:
     assert done.stdout == "torch.Size([8, 10])\n"
 
 
-@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="no /dev/full on this system")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full on this system")
 def test_dev_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The draft is a link to the device that is always full: the real error of a real write.
     draft = folder / f".report.html.{os.getpid()}"
