@@ -50,7 +50,7 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
 
 
 def _is_stream(path: Path) -> bool:
-    return path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)) or (path.exists() and not path.is_file())
+    return (path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",))) or (path.exists() and not path.is_file())
 
 
 def _umask() -> int:
