@@ -261,7 +261,8 @@ def _limit(rows: list[list[Any]]) -> tuple[str, Any]:
     if any(s > 0 for s in last) and any(s < 0 for s in last) and not (calming and spreads[-1] < 1e-6):
         return "oscillates", mpmath.nan
     moves = [abs(b - a) for a, b in itertools.pairwise(firsts)]
-    if all(b <= a * mpmath.mpf("0.75") for a, b in itertools.pairwise(moves)):
+    # One move alone shows no trend: so few scales are left where the next one is beyond mpmath's range.
+    if len(moves) > 1 and all(b <= a * mpmath.mpf("0.75") for a, b in itertools.pairwise(moves)):
         return "limit", firsts[-1] if moves[-1] <= abs(firsts[-1]) * mpmath.mpf(10) ** -10 else _extrapolated(firsts)
     return "limit", (mpmath.sign(steps[-1]) * mpmath.inf if steps[-1] != 0 else flat[-1])
 

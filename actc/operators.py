@@ -176,7 +176,8 @@ class Operator:
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
-        return _real(self.mpmath)
+        # A choice is not spoiled by the branch that it does not take.
+        return self.mpmath if self.name == "where" else _real(self.mpmath)
 
     @cached_property
     def partials(self) -> tuple[Expr, ...] | None:

@@ -20,12 +20,12 @@ from tests.strategies import expressions
 
 X = symbol("x")
 
-#: Rows whose ATen code is another library's than numpy's, or another formula: they agree to a few units only.
+#: Rows whose value both libraries round correctly. (torch 2.13 on a CPU gives sqrt(2) one unit too low.)
 ARITHMETIC = [
     row
     for row in OPERATORS.values()
     if all(
-        node.name in {"abs", "add", "sub", "mul", "div", "neg", "max", "min", "where", "sqrt", "floor", "sign", "relu"}
+        node.name in {"abs", "add", "sub", "mul", "div", "neg", "max", "min", "where", "floor", "sign", "relu"}
         or node.kind != "apply"
         or OPERATORS[node.name].derivative == ("0", "0")
         for node in postorder(expand(apply(row.name, *(symbol(f"a{i}") for i in range(row.arity)))))
