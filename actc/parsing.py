@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import threading
 import warnings
 from collections.abc import Sequence
 from fractions import Fraction
@@ -24,6 +25,10 @@ MAX_NODES = 20_000
 MAX_PARENTHESES = 150
 #: Decimal digits and powers of ten of a number: the range of float64 with room to spare.
 MAX_EXPONENT = 400
+
+# CPython 3.11 keeps the depth of its syntax tree's construction for all threads together, and warning filters are
+# global.
+_ast_lock = threading.Lock()
 
 _BIND = "name parts of it by bindings, as in t = exp(x); t*t"
 
@@ -133,7 +138,7 @@ class _Parser:
         for line in self.lines:
             self.line_starts.append(self.line_starts[-1] + len(line))
         try:
-            with warnings.catch_warnings():
+            with _ast_lock, warnings.catch_warnings():
                 warnings.simplefilter("ignore", SyntaxWarning)
                 tree = ast.parse(self.code)
         except SyntaxError as error:
