@@ -409,8 +409,8 @@ _ROWS = (
         numpy=np.power,
         aten="torch.pow({0}, {1})",
         sympy="{0}**{1}",
-        # Where y - 1 is rounded, one of the two ways back shows it: log x would magnify what is lost, and a whole number
-        # lose its parity. x/x is 1 for all but 0 and the infinities.
+        # Where y - 1 is rounded, one of the two ways back shows it: log x would magnify what is lost, and a whole
+        # number lose its parity. x/x is 1 for all but 0 and the infinities.
         derivative=(
             "where(y == 0, 0, where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x/x == 1), y*x**y/x, y*x**(y - 1)))",
             "where((x == 0)*(y >= 0), 0, x**y*log(x))",
