@@ -142,7 +142,9 @@ BAD = {
     ("show", "x", "--interval", "3", "2", "--plot", "f.png"): "the smaller one first",
     ("compile", "x", "--emit", "triton"): "--emit triton is not there yet; there are aten, torch, latex",
     ("compile", "x", "--emit", "cuda"): "there are aten, torch, latex",
-    ("compile", "1/x", "--emit", "latex", "--clamp", "-1"): "--clamp",
+    ("compile", "1/x", "--emit", "latex", "--clamp", "-1"): "clamp=-1.0: write the bound",
+    ("compile", "1/x", "--clamp", "0"): "clamp=0.0: write the bound",
+    ("compile", "forward*x"): "cannot have a parameter named 'forward'",
     ("compile", "x", "--emit", "latex", "-o", "missing/f"): "the folder missing does not exist",
 }
 

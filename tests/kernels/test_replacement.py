@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import actc
-from actc.errors import ActcError
+from actc.errors import ActcError, ArgumentError
 from actc.kernels.errors import ReplacementError, TensorShapeError
 from actc.kernels.module import Activation
 from actc.kernels.replacement import replace
@@ -445,6 +445,10 @@ def test_nothing_found_says_what_there_is() -> None:
         ({"per": "channel"}, ReplacementError, 'per="channel" needs example_input='),
         ({"per": "neuron"}, ReplacementError, 'per="neuron" needs example_input='),
         ({"per": "pixel"}, ActcError, "per='pixel'"),
+        ({"channel_dim": "last"}, ArgumentError, "channel_dim='last': write a dimension"),
+        ({"each_call": "no"}, ArgumentError, "each_call='no': write True or False"),
+        ({"safe": "no"}, ArgumentError, "safe='no': write True or False"),
+        ({"backend": "atne"}, ActcError, "did you mean 'aten'"),
         ({"initial": {"gamma": 1.0}}, ActcError, "'gamma', which is no parameter"),
         ({"bounds": {"gamma": (0, 1)}}, ActcError, "'gamma', which is no parameter"),
         ({"initial": {"beta": 5.0}, "bounds": {"beta": (0, 1)}}, ActcError, "outside its bounds"),
@@ -481,7 +485,7 @@ def test_an_error_leaves_the_model_as_it_was(arguments: dict[str, Any], error: t
 
 
 def test_what_is_no_module() -> None:
-    with pytest.raises(TypeError, match=r"works on a torch.nn.Module, not on function"):
+    with pytest.raises(ArgumentError, match=r"model=<function .*: write the torch.nn.Module"):
         replace(F.relu, nn.ReLU, "erf(x)")  # type: ignore[arg-type]
 
 
