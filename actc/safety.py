@@ -11,7 +11,7 @@ import math
 import sys
 from fractions import Fraction
 
-from actc.errors import ArgumentError
+from actc.arguments import flag, refused
 from actc.expr import Expr, apply, constant, rebuild
 from actc.operators import Operator, operator
 from actc.program import instantiate
@@ -37,8 +37,7 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
     >>> str(lower(actc.parse("1/x"), safe=True))
     'saturate(div_no_nan(1, x))'
     """
-    if not isinstance(safe, bool):
-        raise ArgumentError(f"safe={safe!r}: write True or False")
+    flag("safe", safe)
     limit = None if clamp is None else _limit(clamp)
 
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -59,7 +58,7 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
 
 def _limit(clamp: float) -> Expr:
     if isinstance(clamp, bool) or not isinstance(clamp, (int, float)) or not 0 < clamp < math.inf:
-        raise ArgumentError(f"clamp={clamp!r}: write the bound on every operation's size, a finite number above 0")
+        raise refused("clamp", clamp, "write the bound on every operation's size, a finite number above 0")
     return constant(clamp)
 
 

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import math
-import operator
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from actc.arguments import refused, whole
 from actc.errors import ArgumentError
 from actc.operators import suggestion
 
 from .errors import TensorShapeError
 
 FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-
-
-def refused(name: str, value: Any, remedy: str) -> ArgumentError:
-    """The error for an argument: its name, what was given, what to write instead."""
-    return ArgumentError(f"{name}={reprlib.repr(value)}: {remedy}")
-
-
-def flag(name: str, value: Any) -> bool:
-    """True or False and nothing else, since "no" would be true."""
-    if not isinstance(value, bool):
-        raise refused(name, value, "write True or False")
-    return value
-
-
-def whole(name: str, value: Any, remedy: str, least: int | None = None) -> int:
-    """A whole number of any integer type, at least `least`."""
-    try:
-        number = operator.index(value)
-    except (TypeError, RuntimeError) as error:
-        raise refused(name, value, remedy) from error
-    if isinstance(value, bool) or (least is not None and number < least):
-        raise refused(name, value, remedy)
-    return number
 
 
 def parameter_shape(per: str, channels: Any, shape: Any) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actc.arguments import refused
 from actc.errors import ArgumentError
 from actc.expr import Expr
 from actc.operators import suggestion
 from actc.parsing import parse
 from actc.pipeline import lowered
 
-from .arguments import FLOATING, refused
+from .arguments import FLOATING
 from .composed import Composed
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
 from .key import Key

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from actc.arguments import refused, whole
 from actc.errors import ArgumentError
 
 from .arguments import (
@@ -17,9 +18,7 @@ from .arguments import (
     parameter_bounds,
     parameter_memory,
     parameter_shape,
-    refused,
     starting_values,
-    whole,
 )
 from .compiled import CompiledActivation, compile
 from .errors import TensorShapeError

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from .arguments import FLOATING, flag, refused, whole
+from actc.arguments import flag, refused, whole
+
+from .arguments import FLOATING
 from .call_sites import CallSite, call_sites, in_mode, traced
 from .compiled import compile
 from .errors import ReplacementError

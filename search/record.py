@@ -163,7 +163,7 @@ def read(path: str | os.PathLike[str]) -> Record:
     with Store(path, writable=False) as store:
         return Record(
             store.directory,
-            store.value("configuration"),
+            store.configuration,
             store.value("goal") or {},
             store.trials(Stage.SEARCH),
             store.trials(Stage.FINAL),
