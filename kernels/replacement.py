@@ -19,7 +19,7 @@ from .arguments import FLOATING
 from .call_sites import CallSite, call_sites, in_mode, traced
 from .compiled import compile
 from .errors import ReplacementError
-from .matching import Wanted, What, activations_held, described
+from .matching import Wanted, What, described
 from .module import Activation, Bounds
 
 
@@ -102,6 +102,8 @@ def replace(
     """
     if not isinstance(model, nn.Module):
         raise refused("model", model, "write the torch.nn.Module whose activations are to be replaced")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ReplacementError("torch.jit has compiled this model already: replace in the model first, then script it")
     wanted, example = Wanted(what), _Example(model, example_input)
     function = compile(activation, safe=safe, clamp=clamp, backend=backend)
     flag("each_call", each_call)
@@ -259,10 +261,7 @@ def _places(
             result = graph_module
     places = [*attributes.values(), *calls]
     if not places:
-        raise ReplacementError(
-            f"nothing to replace: {type(model).__name__} has no {wanted}. Activations in it: "
-            f"{activations_held(model)}. Name a module by its type or name, and a function by the function itself"
-        )
+        raise wanted.missing_in(model)
     return result, places
 
 

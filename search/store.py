@@ -143,9 +143,11 @@ class Store:
         except sqlite3.DatabaseError as error:
             said = str(error)
             if "full" in said or "disk I/O" in said:
-                resume = f"continue with `actc search resume --out {self.directory}`; every trial recorded so far is safe"
-                then = "start again" if action == "created" else resume
-                raise StudyError(f"{self.file} can't be {action}: {error}. Free some space there, then {then}") from error
+                remedy = "Free some space there, then start again"
+                if action != "created":
+                    resume = f"`actc search resume --out {self.directory}`"
+                    remedy = f"Free some space there, then continue with {resume}; every trial recorded so far is safe"
+                raise StudyError(f"{self.file} can't be {action}: {said}. {remedy}") from error
             if isinstance(error, sqlite3.OperationalError) and not said.startswith("no such"):
                 raise StudyError(
                     f"{self.file} can't be {action}: {error}; check that the directory exists, is yours and can be "
