@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -157,14 +158,17 @@ class Study:
     def _proposals(self, rng: np.random.Generator) -> list[Proposal]:
         proposals = self.strategy.ask(self.trials, rng)
         if isinstance(proposals, str) or not isinstance(proposals, Iterable):
-            raise StudyError(f"the strategy {self.configuration['strategy']} gave {proposals!r}, no list of proposals")
+            given = reprlib.repr(proposals)
+            raise StudyError(f"the strategy {self.configuration['strategy']} gave {given}, no list of proposals")
         return [each if isinstance(each, Proposal) else Proposal(each) for each in proposals]
 
     def _canonical(self, proposed: Any) -> str:
         try:
             return canonical(proposed)
         except (ExpressionError, TypeError) as error:
-            raise StudyError(f"the strategy {self.configuration['strategy']} proposed {proposed!r}: {error}") from error
+            raise StudyError(
+                f"the strategy {self.configuration['strategy']} proposed {reprlib.repr(proposed)}: {error}"
+            ) from error
 
     def tell(self, trial: Trial, result: Outcome | Mapping[str, Any] | float) -> Trial:
         """Record the result of an open trial; metrics are enough. Returns the finished trial.
