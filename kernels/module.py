@@ -26,7 +26,8 @@ from .registration import forward_mode, primals
 
 Bounds = tuple[float | None, float | None]
 
-#: What makes an activation, by its name in pickles, and the attribute that keeps it.
+#: What makes an activation, by its name in pickles, and the attribute that keeps it; where it stands in a pickle.
+_STATE = "actc.Activation"
 _FACTS = {
     "function": "_function",
     "per": "_per",
@@ -136,11 +137,11 @@ class Activation(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """What pickles hold: the attributes of every module, and `_FACTS`, by names that no version changes."""
         state = self.__dict__.copy()
-        state["activation"] = {fact: state.pop(attribute) for fact, attribute in _FACTS.items()}
+        state[_STATE] = {fact: state.pop(attribute) for fact, attribute in _FACTS.items()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        facts = state.pop("activation")
+        facts = state.pop(_STATE)
         super().__setstate__(state)
         for fact, attribute in _FACTS.items():
             setattr(self, attribute, facts[fact])

@@ -301,8 +301,8 @@ def test_pickles_hold_public_facts_alone() -> None:
     """Private attributes may get other names in a later version."""
     layer = Activation(SWISH, bounds={"beta": (0, 2)})
     state = layer.__getstate__()
-    assert set(state["activation"]) == {"function", "per", "channel_dim", "bounds", "initial"}
-    assert state.keys() - {"activation"} == vars(nn.Module()).keys()
+    assert set(state["actc.Activation"]) == {"function", "per", "channel_dim", "bounds", "initial"}
+    assert state.keys() - {"actc.Activation"} == vars(nn.Module()).keys()
     assert pickle.loads(pickle.dumps(nn.Sequential(layer, layer)))[0].beta is not layer.beta
 
 
