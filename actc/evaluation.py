@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import mpmath
 
 #: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits,
-#: enough to see
-#: e^−1000 beside 1 and the cancellation of the smallest float64 cubed.
+#: enough to see e^−1000 beside 1 and the cancellation of the smallest float64 cubed.
 _ZERO_DIGITS = 1200
 #: Nodes times digits^1.5, roughly the time of one evaluation: some seconds.
 _MAX_WORK = 1e8
