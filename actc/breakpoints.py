@@ -230,8 +230,8 @@ def _crossings(tests: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
 
 
 def _seen(which: Any, cell: Any, grid: Floats) -> tuple[Any, Any]:
-    """Those found where the grid is dense, and those beyond that it tells apart: of a periodic function it sees a random
-    part far out.
+    """Those found where the grid is dense, and those beyond that it tells apart: of a periodic function it sees a
+    random part far out.
     """
     keep = np.ones(which.size, dtype=bool)
     far = np.abs(grid[cell]) > DENSE

@@ -63,8 +63,8 @@ def evaluate_mp(root: Expr, /, digits: int = 50, **values: Any) -> mpmath.mpf:
 
 
 def value_at(root: Expr, x: Any, digits: int) -> mpmath.mpf:
-    """As :func:`evaluate_mp` for a function of x, and many times as fast where it vanishes: a zero or a pole is believed
-    at fewer digits. Good enough to say what a function looks like; no oracle."""
+    """As :func:`evaluate_mp` for a function of x, and many times as fast where it vanishes, since a zero or a pole is
+    believed at fewer digits. Good enough to say what a function looks like; no oracle."""
     return _evaluate_mp(root, digits, _FEW_ZERO_DIGITS, {"x": x})
 
 
