@@ -167,8 +167,10 @@ def _analyse(e: Expr) -> Analysis:
     slope = derivative(e)
     f = evaluator(e)
     breaks = breakpoints(e)
-    left, right = tail(e, -1), tail(e, 1)
     where = domain(e)
+    # Where the domain has an end there is nothing to look at beyond it.
+    left = tail(e, -1) if where and math.isinf(where[0][0]) else Tail("undefined", math.nan)
+    right = tail(e, 1) if where and math.isinf(where[-1][1]) else Tail("undefined", math.nan)
     turning = _turning_points(slope, breaks)
     intervals = _intervals(slope, where, turning, breaks, left, right)
     infimum, supremum = _range(f, left, right, breaks, turning, where)

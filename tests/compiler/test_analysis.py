@@ -121,6 +121,8 @@ def test_tails_outside_the_domain() -> None:
     assert analyse("log(x)").left.kind == "undefined"
     assert analyse("x**x").left.kind == "undefined"
     assert analyse("x**x").domain == ((0.0, INF),)
+    # Far out its exponents would have thousands of digits.
+    assert analyse("log(sigmoid(x))**exp(x)").right.kind == "undefined"
     nowhere = analyse("sqrt(-1 - x**2)")
     assert (nowhere.domain, nowhere.monotone) == ((), "undefined")
 
