@@ -55,10 +55,12 @@ class Record:
 
     @property
     def metric(self) -> str:
+        """What the search maximises."""
         return str(self.configuration["metric"])
 
     @property
     def final_metric(self) -> str:
+        """What the final comparison compares."""
         return str(self.configuration["final_metric"])
 
     @property
