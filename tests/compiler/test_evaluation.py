@@ -198,6 +198,20 @@ def test_huge_numbers_end_at_once(text: str) -> None:
     assert time.process_time() - start < 1
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(x < 0)**(7763446403**7763446403)", 0.0),
+        ("(x < 0)**-(7763446403**7763446403)", math.inf),
+        ("(x > 0)**(7763446403**7763446403)", 1.0),
+        ("(-(x > 0))**(7763446403**7763446403)", 1.0),
+    ],
+)
+def test_powers_of_zero_and_one_need_no_digits(text: str, value: float) -> None:
+    """mpmath would write out the exponent, of more digits than there is memory."""
+    assert parse(text).evaluate_mp(x=1.5) == value
+
+
 @pytest.mark.parametrize("name", [row.name for row in OPERATORS.values() if row.arity - len(row.defaults) == 1])
 def test_towers_of_every_row_end(name: str) -> None:
     start = time.process_time()
