@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -287,6 +288,16 @@ def _pieces(near: tuple[float, ...], middle: tuple[float, ...], far: tuple[float
     )
 
 
+def _difference(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(p - q for p, q in itertools.zip_longest(a, b, fillvalue=0.0))
+
+
+#: i1e(x)/x = (i0e − i1e)(|x|) − i1e′(|x|), where nothing cancels.
+_I1E = (
+    f"where(abs(x) < 2, x*{_polynomial(_difference(SLOPE_NEAR, I1E_SLOPE_NEAR), '(abs(x) - 1)')}, "
+    f"where(abs(x) < 8, {_polynomial(_difference(SLOPE_MIDDLE, I1E_SLOPE_MIDDLE), '((abs(x) - 5)/3)')}/x, "
+    f"sign(x)*{_polynomial(_difference(SLOPE_FAR, I1E_SLOPE_FAR), '(14/abs(x) - 1)')}/sqrt(abs(x))))"
+)
 #: x·cosh x − sinh x = x³ Σ x^(2k-2)·2k/(2k+1)!, k = 1…; eleven terms leave under 1e-19 relative on |x| ≤ 1.
 _SHRINK = tuple(Fraction(2 * k, math.factorial(2 * k + 1)) for k in range(1, 12))
 #: t·e^t − e^t + 1 = t² Σ t^k·(k+1)/(k+2)!, k = 0…; twenty terms leave under 1e-18 on [−1, 0].
@@ -968,8 +979,8 @@ _ROWS = (
         "i1e(x)",
         analytic=True,
         mpmath=lambda a: _mp_i(1, a),
-        numpy=lambda a: special.i1e(a),
-        aten="torch.special.i1e({t0})",
+        # scipy's and torch's, both Cephes, lose four bits below 8.
+        definition=_I1E,
         sympy="besseli(1, {0})*exp(-Abs({0}))",
         derivative=("i1e_slope(x)",),
         image=(-0.21909197495053095, 0.21909197495053095),
@@ -1053,7 +1064,7 @@ _ROWS = (
     Operator(
         "relu(x)",
         mpmath=lambda a: max(a, mp.zero),
-        numpy=lambda a: np.maximum(a, 0.0),
+        numpy=lambda a: np.where(a < 0, 0.0, a),
         aten="torch.relu({t0})",
         sympy="Max({0}, 0)",
         differential="where(x > 0, dx, 0)",
@@ -1067,7 +1078,7 @@ _ROWS = (
     Operator(
         "relu6(x)",
         mpmath=lambda a: _mp_clip(a, mp.zero, mp.mpf(6)),
-        definition="min(max(x, 0), 6)",
+        definition="where(x < 0, 0, min(x, 6))",
         differential="where((x > 0)*(x < 6), dx, 0)",
         image=(0.0, 6.0),
         kinks=(0.0, 6.0),
@@ -1106,7 +1117,7 @@ _ROWS = (
     Operator(
         "elu(x, alpha=1)",
         mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a),
-        definition="where(x > 0, x, alpha*expm1(min(x, 0)))",
+        definition="where(x < 0, alpha*expm1(min(x, 0)), x)",
         # A large α magnifies an exponential below the normal range: as a square its root keeps the digits.
         derivative=(
             "g = exp(min(x, 0)/2); where(x > 0, 1, where(alpha*alpha > 1, alpha*g*g, alpha*exp(min(x, 0))))",
@@ -1137,7 +1148,7 @@ _ROWS = (
     Operator(
         "selu(x)",
         mpmath=lambda a: mp.mpf(_SELU_SCALE) * (a if a > 0 else mp.mpf(_SELU_ALPHA) * mp.expm1(a)),
-        definition=f"where(x > 0, {_SELU_SCALE}*x, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)))",
+        definition=f"where(x < 0, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)), {_SELU_SCALE}*x)",
         derivative=(f"where(x > 0, {_SELU_SCALE}, {_SELU_SCALE}*{_SELU_ALPHA}*exp(min(x, 0)))",),
         image=(-1.758099340847377, INF),
         kinks=(0.0,),
@@ -1253,7 +1264,7 @@ _ROWS = (
         "hardswish(x)",
         mpmath=lambda a: a * _mp_clip(a + 3, mp.zero, mp.mpf(6)) / 6,
         definition="x*(min(max(x + 3, 0), 6)/6)",
-        derivative=("where(x <= -3, 0, where(x < 3, x/3 + 0.5, 1))",),
+        derivative=("where(x <= -3, 0, where(x >= 3, 1, x/3 + 0.5))",),
         image=(-0.375, INF),
         kinks=(-3.0, 3.0),
         at_infinity=(NAN, INF),
