@@ -3,12 +3,16 @@ and derivative of every member of the papers' space are finite."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import actc
 from actc.kernels import compile
+from actc.kernels.compiled import FLOATING
 from actc.search.spaces import UNARY, BinaryOfUnaries
 
 SPACE = BinaryOfUnaries()
@@ -83,3 +87,75 @@ def test_the_opposite_gradient_gives_the_opposite(index: int) -> None:
         y = f(x)
         down, up = (torch.autograd.grad(y, x, torch.full_like(y, s), retain_graph=True)[0] for s in (-1, 1))
         assert torch.equal(down, -up)
+
+
+def awkward(dtype: torch.dtype) -> Tensor:
+    """Both zeros, kinks, ordinary numbers, and the ends of the subnormal, normal and finite ranges."""
+    info = torch.finfo(dtype)
+    ends = [info.smallest_normal * info.eps, info.tiny, info.max / 2, info.max]
+    positive = torch.tensor([0.0, 1e-3, 0.5, 1.0, 2.5, 3.0, 11.3, 20.0, 88.7, 104.0, 300.0, *ends], dtype=dtype)
+    return torch.cat([positive, -positive])
+
+
+def arguments(count: int, dtype: torch.dtype) -> list[Tensor]:
+    """All combinations of awkward numbers for up to two arguments, random ones and normal noise for more."""
+    values = awkward(dtype)
+    if count <= 2:
+        return [torch.stack(each) for each in zip(*itertools.product(values, repeat=count), strict=True)]
+    generator = torch.Generator().manual_seed(count)
+    chosen = values[torch.randint(len(values), (count, 3000), generator=generator)]
+    noise = torch.randn(count, 3000, generator=generator).to(dtype)
+    return list(torch.where(torch.rand(3000, generator=generator) < 0.4, noise, chosen))
+
+
+def check_gradients(activation: object, dtype: torch.dtype) -> None:
+    """Value, gradients by every argument, and for few arguments all second derivatives."""
+    f = compile(activation, safe=True)
+    leaves = [each.requires_grad_() for each in arguments(len(f.variables + f.parameters), dtype)]
+    inputs, parameters = leaves[: len(f.variables)], leaves[len(f.variables) :]
+    y = f(*inputs, **dict(zip(f.parameters, parameters, strict=True)))
+    assert y.isfinite().all()
+    first = torch.autograd.grad(y, leaves, alternating(y, 0), create_graph=len(leaves) <= 3)
+    assert all(each.isfinite().all() for each in first)
+    for slope in first:
+        if slope.requires_grad:
+            second = torch.autograd.grad(slope, leaves, torch.ones_like(y), retain_graph=True, allow_unused=True)
+            assert all(each is None or each.isfinite().all() for each in second)
+
+
+@pytest.mark.parametrize("dtype", FLOATING, ids=str)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "silu(x)*y",
+        "x*sigmoid(beta*x)",
+        "x**y",
+        "x/y",
+        "hypot(x, y)",
+        "atan(x/y)",
+        "log(x*x + y*y)",
+        "sqrt(x*y)",
+        "where(x > y, x**y, y**x)",
+        "asin(x)/acos(y)",
+        "tan(x)*y",
+        "exp(beta*x)/y",
+        "softplus(x, beta)",
+        "celu(x, alpha)",
+        "elu(x, alpha)",
+        "rrelu(x, lower, upper)",
+    ],
+)
+def test_gradients_by_every_argument(text: str, dtype: torch.dtype) -> None:
+    check_gradients(text, dtype)
+
+
+@pytest.mark.parametrize("dtype", FLOATING, ids=str)
+def test_the_library(dtype: torch.dtype) -> None:
+    for name in actc.library:
+        check_gradients(actc.library[name], dtype)
+
+
+@pytest.mark.parametrize("index", range(5, len(SPACE), 97))
+def test_second_derivatives_of_the_papers_space(index: int) -> None:
+    for dtype in FLOATING:
+        check_gradients(SPACE[index], dtype)
