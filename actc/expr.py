@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 VARIABLES = ("x", "y", "z")
 
-#: Names that people write for a number, where a learnable parameter would be a silent surprise, and those that
-#: generated code needs.
+#: Names that people write for a number or an input, where a learnable parameter would be a silent surprise, and those
+#: that generated code needs.
 RESERVED = {
+    "\u0445": "it is the Cyrillic letter; write the Latin x for the input",
+    "\u0443": "it is the Cyrillic letter; write the Latin y for the input",
     "e": "write exp(1) for Euler's number, or give the parameter another name",
     "inf": "infinity is no number of an expression; use where(...) to treat a tail on its own",
     "nan": "NaN is no number of an expression",

@@ -127,6 +127,8 @@ SHORTEN = (
     rule("power-zero", "a**0", "1", condition=_total("a")),
     rule("half-power", "a**0.5", "sqrt(a)"),
     rule("pow-of-one", "1**a", "1", condition=_total("a")),
+    rule("equals-itself", "a == a", "1", condition=_total("a")),
+    rule("differs-from-itself", "a != a", "0", condition=_total("a")),
 )
 
 #: Compositions that have a name, shown by it.

@@ -198,6 +198,7 @@ def test_every_row_can_be_called_by_position_and_by_name(row: Operator) -> None:
         ("x²", "²", "write **2"),
         ("√x", "√", "write sqrt(...)"),
         ("x − 1", "−", "write -"),
+        ("tanh(\u0445)", "\u0445", "write the Latin x"),
         ("π*x", "π", "write pi"),
         ("x*٣", "٣", "invalid character"),
         ("x\0y", "\0", "U+0000"),
