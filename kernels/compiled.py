@@ -131,7 +131,7 @@ class CompiledActivation:
         if not torch.compiler.is_exporting():
             return self._composed.forward(*inputs, *params)
         if torch.onnx.is_in_onnx_export():
-            return self._composed.value(*inputs, *params)
+            return self._composed.in_onnx(*inputs, *params)
         return torch.ops.actc.forward.default(inputs, params, self._key)
 
     def _check(self, inputs: Sequence[Any], params: Sequence[Any]) -> None:
