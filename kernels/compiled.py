@@ -87,7 +87,7 @@ class CompiledActivation:
     def __call__(self, /, *inputs: Tensor, **parameters: Tensor | float) -> Tensor:
         if len(inputs) != len(self.variables) or parameters.keys() != set(self.parameters):
             raise TypeError(self._wrong_call(len(inputs), parameters))
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._traced(inputs, parameters)
         params = [_as_tensor(parameters[name]) for name in self.parameters]
         if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *params)):
@@ -128,10 +128,10 @@ class CompiledActivation:
                 value = torch.full((), value, dtype=torch.float64, device=inputs[0].device)
             params.append(value)
         self._check(inputs, params)
-        if not torch.compiler.is_exporting():
-            return self._composed.forward(*inputs, *params)
         if torch.onnx.is_in_onnx_export():
             return self._composed.in_onnx(*inputs, *params)
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+            return self._composed.forward(*inputs, *params)
         return torch.ops.actc.forward.default(inputs, params, self._key)
 
     def _check(self, inputs: Sequence[Any], params: Sequence[Any]) -> None:
@@ -194,7 +194,8 @@ def _as_tensor(value: Tensor | float) -> Tensor:
 
 def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
     missing = len(target) - len(shape)
-    return missing >= 0 and all(a in (1, b) for a, b in zip(shape, target[missing:], strict=True))
+    # `in` would not see that a symbolic size is equal.
+    return missing >= 0 and all(a == 1 or a == b for a, b in zip(shape, target[missing:], strict=True))
 
 
 def _rebuild(text: str, options: dict[str, Any]) -> CompiledActivation:
