@@ -60,7 +60,13 @@ class CompiledActivation:
     float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
     or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
     and rounded once to the type of the inputs. Derivatives of any order, torch.func, torch.compile, torch.export and
-    ONNX export work.
+    ONNX export work, with these limits:
+
+    - torch.compile and ONNX compute in float32 (float64 for float64 inputs and for constants beyond float32's range),
+      and torch refuses double backward through torch.compile.
+    - An ONNX model is exported from the module, not from an `ExportedProgram`, which holds operations of actc: a
+      process that loads one with torch.export.load first imports actc.kernels. What ONNX lacks is accurate to float32's
+      precision, also for float64.
 
     Raises `TensorTypeError` for tensors of other types, `TensorShapeError` for a parameter of a wrong shape or a tensor
     on another device, TypeError for missing or unknown arguments.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from actc import pipeline
 from actc.derivatives import derivative
-from actc.program import Program
+from actc.program import Instruction, Program
 
 from .aten import WITHOUT_FLOAT64, TensorFunction, expression_of, saturates, tensor_function
 from .key import Key
@@ -36,7 +36,7 @@ class Composed:
         self._expression = expression_of(key)
         slopes = [derivative(self._expression, name) for name in key.names]
         value, gradient = pipeline.program([self._expression]), pipeline.program(slopes)
-        self._wide = not (_fits_float32(value) and _fits_float32(gradient))
+        self._wide = not all(map(_fits_float32, (*value.instructions, *gradient.instructions)))
         self._function = tensor_function(value, key.names)
         self._gradient = tensor_function(gradient, key.names)
         self._saturate = saturates(self._expression)
@@ -56,7 +56,9 @@ class Composed:
 
     def in_onnx(self, *tensors: Tensor) -> Tensor:
         """The value by operators that ONNX has; arguments as for `forward`."""
-        return self._evaluated(self._onnx_function, tensors)
+        function, constants = self._for_onnx
+        wide = (torch.tensor(each, dtype=torch.float64, device=tensors[0].device) for each in constants)
+        return self._evaluated(function, (*tensors, *wide))
 
     def gradients(self, grad: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """`grad` times each partial derivative, summed to the shape and converted to the type of each argument."""
@@ -69,8 +71,20 @@ class Composed:
         )
 
     @functools.cached_property
-    def _onnx_function(self) -> TensorFunction:
-        return tensor_function(pipeline.program([self._expression], onnx=True), self._names)
+    def _for_onnx(self) -> tuple[TensorFunction, list[float]]:
+        """A function of the arguments and of the constants that do not fit float32, and these constants: torch's
+        exporter stores a number as float32, but a tensor as it is."""
+        program = pipeline.program([self._expression], onnx=True)
+        constants = {i: f"_constant{i}" for i, each in enumerate(program.instructions) if not _fits_float32(each)}
+        instructions = tuple(
+            Instruction("input", name=constants[i]) if i in constants else each
+            for i, each in enumerate(program.instructions)
+        )
+        names = tuple(constants.values())
+        function = tensor_function(
+            Program((*program.inputs, *names), instructions, program.outputs), (*self._names, *names)
+        )
+        return function, [value for i in constants if (value := program.instructions[i].value) is not None]
 
     def _evaluated(self, function: TensorFunction, tensors: Sequence[Tensor]) -> Tensor:
         inputs = tensors[: self._count]
@@ -102,10 +116,11 @@ def _differentiable(composed: Composed) -> type[torch.autograd.Function]:
     return ComposedFunction
 
 
-def _fits_float32(program: Program) -> bool:
+def _fits_float32(instruction: Instruction) -> bool:
+    if not instruction.value or not math.isfinite(instruction.value):
+        return True
     limits = torch.finfo(torch.float32)
-    constants = (abs(each.value) for each in program.instructions if each.value)
-    return all(limits.tiny <= each <= limits.max or not math.isfinite(each) for each in constants)
+    return limits.tiny <= abs(instruction.value) <= limits.max
 
 
 def _stored(value: Tensor, dtype: torch.dtype, saturate: bool) -> Tensor:
