@@ -15,7 +15,9 @@ from torch.profiler import ProfilerActivity, profile
 from actc.kernels import compile
 
 MB = 2**20
+#: The finite ones: the bits of NaN, which infinities lead to, depend on the instructions that happen to be used.
 EVERY_BFLOAT16 = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+EVERY_BFLOAT16 = EVERY_BFLOAT16[EVERY_BFLOAT16.isfinite()]
 
 
 def peak(run: Callable[[], object], folder: Path) -> int:
@@ -58,7 +60,7 @@ def test_intermediate_results_take_slabs(layout: str, tmp_path: Path) -> None:
 
 @pytest.mark.large
 def test_more_than_two_to_the_31_elements() -> None:
-    """Every bfloat16 number over and over: each block of the result is the result of one block.
+    """Every finite bfloat16 number over and over: each block of the result is the result of one block.
 
     4 GB of input and as much of output.
     """
