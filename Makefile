@@ -53,11 +53,14 @@ wheel: $(READY)
 
 # $(call environment,FOLDER) makes a virtual environment there. A finished one is only brought up to date; one whose
 # making was interrupted has no stamp and is made anew, since pip cannot tell a half-written package from a whole one.
+# Two makes would break each other's: the lock names the process that is at it, and is void when that is gone.
 define environment
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	{ echo 'actc needs Python 3.11 or newer, but $(PYTHON) is not: name another with make PYTHON=...' >&2; exit 1; }
 @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	{ echo '$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
+@mkdir -p $(dir $(1)); if test -f $(1).lock && kill -0 "$$(cat $(1).lock)" 2>/dev/null; then \
+	echo 'another make is setting up $(1): wait until it is done' >&2; exit 1; else echo $$PPID > $(1).lock; fi
 @if test -e $(1)/.ready && $(1)/bin/python -c pass; then rm $(1)/.ready; else $(PYTHON) -m venv --clear $(1); fi
 endef
 
@@ -66,6 +69,7 @@ $(READY): pyproject.toml constraints.txt
 	$(call environment,$(VENV))
 	$(RUN) pip install --quiet --constraint constraints.txt setuptools
 	$(RUN) pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@rm $(VENV).lock
 	@touch $@
 
 # 7.4 GB: for Linux pip offers torch 2.8 with CUDA alone, and importing it without a GPU still loads 12 of the 14 packages
@@ -76,6 +80,7 @@ $(OLDEST_READY): pyproject.toml constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt setuptools
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --no-build-isolation \
 		--editable '.[dev]' torch==2.8.0
+	@rm $(OLDEST).lock
 	@touch $@
 
 # torch keeps its pin: its newer builds for Linux bring several GB of CUDA, and triton has to match it.
@@ -87,8 +92,8 @@ constraints:
 	  $(VENV)-constraints/bin/python -m pip freeze --all --exclude-editable | \
 	  sed -n -e '/^pip==/d' -e 's/+[a-z0-9.]*$$//' -e '/==/p'; } > $(VENV)-constraints/constraints.txt
 	mv $(VENV)-constraints/constraints.txt constraints.txt
-	rm -rf $(VENV)-constraints
+	rm -rf $(VENV)-constraints $(VENV)-constraints.lock
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(VENV)-constraints build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(VENV)-constraints $(VENV).lock $(OLDEST).lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,6 +31,7 @@ from actc.breakpoints import (
     zero_crossings,
 )
 from actc.derivatives import derivative
+from actc.evaluation import value_at
 from actc.expr import Expr, postorder
 from actc.operators import OPERATORS, operator
 from actc.parsing import parse
@@ -40,10 +41,10 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 NUMERIC, EXACT = "numeric", "exact"
 
-#: |x| at which tails are looked at, each with neighbours that are no multiples of one another, so that
-#: oscillation shows.
-_SCALES = (10.0, 1e2, 1e4, 1e8, 1e16, 1e32)
-_SPREAD = (1.0, 1.3717421, 1.9134702)
+#: |x| at which tails are looked at, and by what it is multiplied: enough neighbours that a function that oscillates
+#: does not rise or fall through all of them by chance, and irrational ones, so that no scale has whole numbers alone.
+_SCALES = (10, 10**2, 10**4, 10**8, 10**16, 10**32)
+_SPREAD = (3, 4, 5, 6, 7, 8, 10)
 _DIGITS = 40
 
 #: Up to this many places are worth mpmath's time; more belong to a function that oscillates.
@@ -55,8 +56,8 @@ class Tail:
     """What the function does as x → ±∞.
 
     ``kind``: ``"limit"`` (finite or infinite ``value``), ``"oscillates"`` or ``"undefined"`` (``value`` NaN).
-    Where the limit is infinite and f(x)/x has one, ``slope`` is it, and ``offset`` the limit of f(x) −
-    slope·x if that is finite. ``constant``: the function has the value ``value`` from some point on.
+    Where the limit is infinite and f(x)/x has one (finite or infinite), ``slope`` is it, and ``offset`` the limit of
+    f(x) − slope·x if both are finite. ``constant``: the function has the value ``value`` from some point on.
     ``growth`` tells how fast log|f| grows: c·|x|^power (power 0 for anything up to polynomials, ``inf`` for
     faster than any power).
     """
@@ -85,7 +86,7 @@ class Bound:
 @dataclass(frozen=True)
 class Interval:
     """A stretch of the real line on which the function is ``"increasing"``, ``"decreasing"``, ``"constant"``,
-    or ``"oscillating"`` (an unbounded stretch).
+    or ``"oscillating"`` (an unbounded stretch, in which turns, jumps or poles follow without end).
     """
 
     low: float
@@ -166,10 +167,12 @@ def _analyse(e: Expr) -> Analysis:
     slope = derivative(e)
     f = evaluator(e)
     breaks = breakpoints(e)
-    left, right = tail(e, -1), tail(e, 1)
     where = domain(e)
+    # Where the domain has an end there is nothing to look at beyond it.
+    left = tail(e, -1) if where and math.isinf(where[0][0]) else Tail("undefined", math.nan)
+    right = tail(e, 1) if where and math.isinf(where[-1][1]) else Tail("undefined", math.nan)
     turning = _turning_points(slope, breaks)
-    intervals = _intervals(slope, where, turning, breaks)
+    intervals = _intervals(slope, where, turning, breaks, left, right)
     infimum, supremum = _range(f, left, right, breaks, turning, where)
     parity, evidence = _parity(e, f)
     return Analysis(
@@ -186,7 +189,7 @@ def _analyse(e: Expr) -> Analysis:
         zeros=_zeros(e, intervals, turning, breaks),
         parity=parity,
         parity_evidence=evidence,
-        smoothness=_smoothness(e, breaks),
+        smoothness=_smoothness(e, breaks, where),
         forward=cost(e),
         backward=cost(e, slope),
     )
@@ -202,7 +205,7 @@ def tail(expression: Expr, side: int) -> Tail:
     places: list[list[Any]] = []
     with mpmath.workdps(60):
         for scale in _SCALES:
-            points = [mpmath.mpf(side * scale * s) for s in _SPREAD]
+            points = [side * scale * mpmath.e / 10 * s for s in _SPREAD]
             values = [_value(expression, p) for p in points]
             if rows and any(mpmath.isinf(v) for v in values):
                 break
@@ -215,25 +218,32 @@ def tail(expression: Expr, side: int) -> Tail:
             ratio_kind, ratio = _limit(
                 [[v / p for v, p in zip(vs, ps, strict=True)] for vs, ps in zip(rows, places, strict=True)]
             )
-            if ratio_kind == "limit" and mpmath.isfinite(ratio):
+            if ratio_kind == "limit":
                 slope = float(ratio) + 0.0
-                exact = nice(slope, 1e-13)
-                steep = mpmath.mpf(exact.numerator) / exact.denominator
-                # Beyond 1e16 the difference would be lost in the digits that the evaluation has.
-                rest_kind, rest = _limit(
-                    [
-                        [v - steep * p for v, p in zip(vs, ps, strict=True)]
-                        for vs, ps in zip(rows[:5], places[:5], strict=True)
-                    ]
-                )
-                offset = float(rest) + 0.0 if slope and rest_kind == "limit" and mpmath.isfinite(rest) else None
+            if slope and math.isfinite(slope):
+                offset = _offset(ratio, rows, places)
         constant = kind == "limit" and bool(mpmath.isfinite(value)) and _constant_tail(expression, side)
         return Tail(kind, float(value) + 0.0, slope, offset, constant, *growth)
 
 
+def _offset(slope: Any, rows: list[list[Any]], places: list[list[Any]]) -> float | None:
+    """The limit of f(x) − slope·x if it is finite."""
+    exact = nice(float(slope), 1e-13)
+    steep = mpmath.mpf(exact.numerator) / exact.denominator if exact.denominator <= 1000 else slope
+    # Beyond 1e16 the difference would be lost in the digits that the evaluation has.
+    noise = mpmath.mpf(10) ** (2 - _DIGITS)
+    kind, rest = _limit(
+        [
+            [mpmath.chop(v - steep * p, noise * abs(p)) for v, p in zip(vs, ps, strict=True)]
+            for vs, ps in zip(rows[:5], places[:5], strict=True)
+        ]
+    )
+    return float(rest) + 0.0 if kind == "limit" and mpmath.isfinite(rest) else None
+
+
 def _value(expression: Expr, point: Any) -> Any:
     try:
-        return expression.evaluate_mp(_DIGITS, x=point)
+        return value_at(expression, point, _DIGITS)
     except (OverflowError, MemoryError, ValueError, ZeroDivisionError):
         return mpmath.nan
 
@@ -247,23 +257,27 @@ def _limit(rows: list[list[Any]]) -> tuple[str, Any]:
     if any(mpmath.isinf(v) for v in flat):
         return "limit", flat[-1]
     steps = [b - a for a, b in itertools.pairwise(flat)]
-    size = max(abs(v) for v in flat)
-    if all(abs(s) <= size * mpmath.mpf(10) ** -30 for s in steps):
+    far = flat[-2 * len(_SPREAD) :]
+    if len(tail_rows) > 1 and max(far) - min(far) <= max(map(abs, far)) * mpmath.mpf(10) ** -20:
         return "limit", flat[-1]
     spreads = [max(row) - min(row) for row in tail_rows]
     firsts = [row[0] for row in tail_rows]
-    if all(abs(b) <= abs(a) * mpmath.mpf("0.55") for a, b in itertools.pairwise(firsts)) and len(firsts) > 2:
+    sizes = [max(map(abs, row)) for row in tail_rows]
+    if all(b <= a * mpmath.mpf("0.55") for a, b in itertools.pairwise(sizes)) and len(sizes) > 2:
         # Halved whenever log x doubles: 1/log x does this, and whatever is faster.
         return "limit", mpmath.mpf(0)
     # The last scale decides: a dip before the tail proper is no oscillation.
-    last = steps[-3:]
-    calming = all(b <= a * mpmath.mpf("0.75") for a, b in itertools.pairwise(spreads))
-    if any(s > 0 for s in last) and any(s < 0 for s in last) and not (calming and spreads[-1] < 1e-6):
-        return "oscillates", mpmath.nan
+    last = steps[1 - len(_SPREAD) :]
+    calm = spreads[-1] < 1e-6 * (1 + sizes[-1]) and spreads[-1] <= spreads[0] * mpmath.mpf("0.75")
+    if any(s > 0 for s in last) and any(s < 0 for s in last) and not calm:
+        swing = all(min(map(abs, b)) > 2 * max(map(abs, a)) for a, b in itertools.pairwise(tail_rows))
+        grows = swing and len(tail_rows) > 2 and len({mpmath.sign(v) for v in tail_rows[-1]}) == 1
+        return ("limit", mpmath.sign(flat[-1]) * mpmath.inf) if grows else ("oscillates", mpmath.nan)
     moves = [abs(b - a) for a, b in itertools.pairwise(firsts)]
     # One move alone shows no trend: so few scales are left where the next one is beyond mpmath's range.
     if len(moves) > 1 and all(b <= a * mpmath.mpf("0.75") for a, b in itertools.pairwise(moves)):
-        return "limit", firsts[-1] if moves[-1] <= abs(firsts[-1]) * mpmath.mpf(10) ** -10 else _extrapolated(firsts)
+        # The scales are each other's squares: what a power of x approaches is reached, what a logarithm does is not.
+        return "limit", firsts[-1] if moves[-1] <= moves[-2] * mpmath.mpf("0.01") else _extrapolated(firsts)
     return "limit", (mpmath.sign(steps[-1]) * mpmath.inf if steps[-1] != 0 else flat[-1])
 
 
@@ -288,7 +302,7 @@ def _growth(rows: list[list[Any]], places: list[list[Any]]) -> tuple[float, floa
     power = float(mpmath.log(h1 / h0) / mpmath.log(x1 / x0))
     if power < 0.5:
         return 0.0, 0.0
-    power = round(power) if abs(power - round(power)) < 0.02 else power
+    power = round(power) if abs(power - round(power)) < 1e-3 else power
     return (power, float(h1 / x1**power)) if power < 50 else (math.inf, math.inf)
 
 
@@ -325,9 +339,10 @@ def domain(e: Expr) -> tuple[tuple[float, float], ...]:
 
 
 def _between(a: float, b: float) -> float:
+    """A place inside the stretch, and no whole number where the ends are: x**x has values at some of those alone."""
     if math.isinf(a):
-        return 0.0 if math.isinf(b) else b - max(1.0, abs(b) * 0.1)
-    return a + max(1.0, abs(a) * 0.1) if math.isinf(b) else a + 0.4999 * (b - a)
+        return 0.0 if math.isinf(b) else b - max(0.9137, abs(b) * 0.09137123)
+    return a + max(0.9137, abs(a) * 0.09137123) if math.isinf(b) else a + 0.4999 * (b - a)
 
 
 def _snapped(e: Expr, place: float) -> float:
@@ -346,6 +361,17 @@ def _changes_sign(e: Expr, place: float, step: float, thorough: bool = True) -> 
     with mpmath.workdps(60):
         low, high = (_value(e, mpmath.mpf(place) + side * mpmath.mpf(step)) for side in (-1, 1))
     return bool(low * high < 0)
+
+
+def _touches(e: Expr, place: float, turning: tuple[float, ...]) -> bool:
+    """Whether it touches zero there as far as float64 can name the place: abs(sin(x)) does at 3.14159…, which is not
+    quite π.
+    """
+    if place not in turning or nice(place).denominator <= 1000 or abs(place) > 2 * DENSE:
+        return False
+    step = 2 * float(np.spacing(abs(place)))
+    here, *around = (abs(_value(e, place + shift)) for shift in (0, -step, step))
+    return bool(2 * here <= max(around))
 
 
 def _turning_points(slope: Expr, breaks: tuple[Breakpoint, ...]) -> tuple[float, ...]:
@@ -385,7 +411,7 @@ def _zeros(
         if any(low <= p <= high for low, high in flat) or any(abs(p - q) <= close for q in poles):
             continue
         jump = any(b.at == p and b.kind in ("jump", "edge") for b in breaks)
-        if (not jump and _changes_sign(e, p, close, few)) or (few and _value(e, p) == 0):
+        if (not jump and _changes_sign(e, p, close, few)) or (few and _value(e, p) == 0) or _touches(e, p, turning):
             points.append((p, p))
     return tuple(sorted(flat + points))
 
@@ -394,21 +420,36 @@ def _zeros(
 
 
 def _intervals(
-    slope: Expr, domain: tuple[tuple[float, float], ...], turning: tuple[float, ...], breaks: tuple[Breakpoint, ...]
+    slope: Expr,
+    domain: tuple[tuple[float, float], ...],
+    turning: tuple[float, ...],
+    breaks: tuple[Breakpoint, ...],
+    left: Tail,
+    right: Tail,
 ) -> tuple[Interval, ...]:
     flat_ends = zero_crossings(evaluator(slope)).tolist() if slope.symbols else []
     closed_off = {b.at for b in breaks if b.kind not in ("kink", "hole")}
     few = len(flat_ends) <= _FEW
-    cuts = sorted({*turning, *(b.at for b in breaks), *(_snapped(slope, p) if few else p for p in flat_ends)})
+    known = [*turning, *(b.at for b in breaks)]
+    more = (_snapped(slope, p) if few else p for p in flat_ends)
+    # What was found twice was found to the last bit but one.
+    cuts = sorted({*known, *(p for p in more if not np.isclose(p, known, rtol=1e-12, atol=1e-15).any())})
     pieces: list[Interval] = []
     for low, high in domain:
         ends = [low, *(c for c in cuts if low < c < high), high]
         for a, b in itertools.pairwise(ends):
             direction = _direction(slope, a, b, len(cuts) <= _FEW)
+            if any(math.isinf(end) and _goes_on(t, direction) for end, t in ((a, left), (b, right))):
+                direction = "oscillating"
             if pieces and pieces[-1].high == a and pieces[-1].direction == direction and a not in closed_off:
                 a = pieces.pop().low
             pieces.append(Interval(a, b, direction))
     return tuple(pieces)
+
+
+def _goes_on(t: Tail, direction: str) -> bool:
+    """Whether more follows beyond the last place that was found: turns, poles or, as in floor(x), jumps."""
+    return t.kind == "oscillates" or (direction == "constant" and math.isinf(t.value))
 
 
 def _direction(slope: Expr, low: float, high: float, thorough: bool) -> str:
@@ -433,8 +474,12 @@ def _direction(slope: Expr, low: float, high: float, thorough: bool) -> str:
 
 
 def _monotone(intervals: tuple[Interval, ...], breaks: tuple[Breakpoint, ...]) -> str:
-    """One word: increasing, decreasing, non-decreasing, non-increasing, constant or neither."""
+    """One word: increasing, decreasing, non-decreasing, non-increasing, constant or neither; undefined on an empty
+    domain.
+    """
     directions = {i.direction for i in intervals}
+    if not intervals:
+        return "undefined"
     for b in breaks:
         if b.kind == "pole" and math.isfinite(b.at) and not (math.isnan(b.left) or math.isnan(b.right)):
             return "neither"
@@ -503,11 +548,12 @@ def _unbounded_swings(f: Callable[[Floats], Floats], side: float) -> list[float]
 
 def _extreme(bounds: list[Bound], sign: float) -> Bound:
     best = max(sign * b.value for b in bounds)
+    rounding = 1e-15 * min(1.0, max((abs(b.value) for b in bounds if math.isfinite(b.value)), default=0.0))
     equal = [
         b
         for b in bounds
         if sign * b.value == best
-        or (math.isfinite(best) and math.isclose(sign * b.value, best, rel_tol=1e-13, abs_tol=1e-15))
+        or (math.isfinite(best) and math.isclose(sign * b.value, best, rel_tol=1e-13, abs_tol=rounding))
     ]
     # Of equals, a place where it is attained, and a finite one.
     return min(equal, key=lambda b: (not b.attained, math.isinf(b.at), abs(b.at)))
@@ -520,7 +566,7 @@ def _parity(e: Expr, f: Callable[[Floats], Floats]) -> tuple[str, str]:
     structural = _structural_parity(e)
     if structural:
         return structural, EXACT
-    x = np.concatenate([np.linspace(0.013, 6.007, 211), np.geomspace(7.03, 3000.0, 40)])
+    x = np.concatenate([np.linspace(0.013, 6.007, 211), np.geomspace(7.03, 9e5, 80)])
     here, there = f(x), f(-x)
     size = np.maximum(np.abs(here), np.abs(there))
     keep = np.isfinite(size)
@@ -569,13 +615,13 @@ def _node_parity(node: Expr, args: list[str]) -> str:
     return row.parity if args[0] == "odd" and (len(args) == 1 or (row.defaults and usual)) else ""
 
 
-def _smoothness(e: Expr, breaks: tuple[Breakpoint, ...]) -> float:
-    if any(b.kind in ("jump", "pole") for b in breaks):
+def _smoothness(e: Expr, breaks: tuple[Breakpoint, ...], domain: tuple[tuple[float, float], ...]) -> float:
+    if any(b.interrupts for b in breaks):
         return -1
     if any(b.kind == "kink" for b in breaks):
         return 0
-    ends = {b.at for b in breaks if b.kind == "edge"}
-    places = [float(p) for p in candidates(e) if abs(p) <= 64.0 and p not in ends][:24]
+    inside = [float(p) for p in candidates(e) if abs(p) <= 64.0 and any(low < p < high for low, high in domain)]
+    places = inside[:24]
     if not places:
         return math.inf
     for order in (2, 3):

@@ -20,6 +20,7 @@ import numpy as np
 
 from actc.derivatives import derivative
 from actc.errors import ExpressionError
+from actc.evaluation import value_at
 from actc.expr import Expr
 from actc.operators import OPERATORS, Operator
 from actc.program import Program
@@ -32,6 +33,9 @@ MOST = 400
 
 #: The grid has a point every 1/128 up to here.
 DENSE = 16.0
+
+#: So many of its cells lie between two places beyond that it tells apart.
+_APART = 8
 
 #: A pole's exponent at or below which |f| (and with half of it f²) has no integral there; the margin is what
 #: measuring it costs.
@@ -59,6 +63,11 @@ class Breakpoint:
     slope_right: float
     order: float
     exact: bool
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether the function is not continuous here although it has values on both sides."""
+        return self.kind == "jump" or (self.kind == "pole" and not (math.isnan(self.left) or math.isnan(self.right)))
 
 
 def one_variable(expression: Expr) -> Expr:
@@ -221,12 +230,17 @@ def _crossings(tests: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
 
 
 def _seen(which: Any, cell: Any, grid: Floats) -> tuple[Any, Any]:
-    """Those found where the grid is dense, and those beyond of functions with few: of a periodic one the grid
-    sees a random part there.
+    """Those found where the grid is dense, and those beyond that it tells apart: of a periodic function it sees a
+    random part far out.
     """
+    keep = np.ones(which.size, dtype=bool)
     far = np.abs(grid[cell]) > DENSE
-    many = np.bincount(which[far], minlength=int(which.max(initial=0)) + 1) > 8
-    keep = ~(far & many[which])
+    for function in np.flatnonzero(np.bincount(which[far], minlength=1) > 8):
+        for side in (-1, 1):
+            beyond = np.flatnonzero((which == function) & far & (np.sign(grid[cell]) == side))
+            outwards = beyond[np.argsort(side * cell[beyond])]
+            crowded = np.flatnonzero(np.abs(np.diff(cell[outwards])) < _APART)
+            keep[outwards[crowded[0] :] if crowded.size else outwards[:0]] = False
     which, cell = which[keep], cell[keep]
     order = np.argsort(np.abs(grid[cell]), kind="stable")[: 2 * MOST]
     return which[order], cell[order]
@@ -372,12 +386,13 @@ def breakpoints(expression: Expr) -> tuple[Breakpoint, ...]:
     f, d = evaluator(expression), evaluator(slope)
     found: list[Breakpoint] = []
     rechecks = 12
-    for place in places:
-        judged = _judge(f, d, float(place))
+    gaps = np.diff(places, prepend=-np.inf, append=np.inf)
+    for place, room in zip(places, np.minimum(gaps[:-1], gaps[1:]) / 4, strict=True):
+        judged = _judge(f, d, float(place), float(room))
         # Far out, float64's own overflow and underflow look like poles, jumps and ends of the domain.
         if judged is not None and abs(judged.at) > DENSE and rechecks:
             rechecks -= 1
-            judged = _judge(_oracle(expression), _oracle(slope), float(place))
+            judged = _judge(_oracle(expression), _oracle(slope), float(place), float(room))
         if judged is not None:
             found.append(judged)
     return tuple(found)
@@ -387,16 +402,19 @@ def _oracle(expression: Expr) -> Callable[[Floats], Floats]:
     """As :func:`evaluator`, by mpmath: slow, and without overflow on the way."""
 
     def evaluate(x: Floats) -> Floats:
-        return np.array([float(expression.evaluate_mp(20, x=v)) for v in x.tolist()])
+        return np.array([float(value_at(expression, v, 20)) for v in x.tolist()])
 
     return evaluate if expression.symbols else evaluator(expression)
 
 
-def _judge(f: Callable[[Floats], Floats], d: Callable[[Floats], Floats], at: float) -> Breakpoint | None:
-    left, left_order = _one_sided(f, at, -1.0)
-    right, right_order = _one_sided(f, at, 1.0)
-    slope_left, _ = _one_sided(d, at, -1.0)
-    slope_right, _ = _one_sided(d, at, 1.0)
+def _judge(
+    f: Callable[[Floats], Floats], d: Callable[[Floats], Floats], at: float, room: float
+) -> Breakpoint | None:
+    """What happens at a candidate; ``room``: how far away nothing else does."""
+    left, left_order = _one_sided(f, at, -1.0, room)
+    right, right_order = _one_sided(f, at, 1.0, room)
+    slope_left, _ = _one_sided(d, at, -1.0, room)
+    slope_right, _ = _one_sided(d, at, 1.0, room)
     value = float(f(np.array([at]))[0])
     # Where it is continuous from a side, the value is that side's limit without the error of extrapolating.
     left, right = (value if _close(limit, value) else limit for limit in (left, right))
@@ -436,11 +454,13 @@ def _kind(left: float, right: float, value: float, slope_left: float, slope_righ
     return None if math.isclose(slope_left, slope_right, rel_tol=1e-5, abs_tol=1e-7) else "kink"
 
 
-def _one_sided(function: Callable[[Floats], Floats], at: float, side: float) -> tuple[float, float]:
+def _one_sided(
+    function: Callable[[Floats], Floats], at: float, side: float, room: float = 1e-3
+) -> tuple[float, float]:
     """(limit, order) of the function as x → at from the side: ±inf with the exponent at a pole, else the
     value and 0.
     """
-    coarse = max(1e-3, float(np.spacing(abs(at))) * 2**24)
+    coarse = max(min(1e-3, room), float(np.spacing(abs(at))) * 2**24)
     # 0 has neighbours at every scale; other places only down to their own spacing.
     steps = np.geomspace(coarse, 1e-250 if at == 0 else coarse * 2.0**-20, 9)
     values = function(at + side * steps)

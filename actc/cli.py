@@ -262,10 +262,7 @@ def compile_command(chosen: argparse.Namespace) -> int:
 def _latex(subject: Any, chosen: argparse.Namespace) -> str:
     from actc.safety import lower
 
-    try:
-        return str(lower(subject.expression, safe=chosen.safe, clamp=chosen.clamp).latex())
-    except ValueError as error:
-        raise UsageError(f"--clamp: {error}") from error
+    return str(lower(subject.expression, safe=chosen.safe, clamp=chosen.clamp).latex())
 
 
 def _source(subject: Any, form: str, chosen: argparse.Namespace) -> str:
@@ -273,9 +270,4 @@ def _source(subject: Any, form: str, chosen: argparse.Namespace) -> str:
         from actc.kernels import compile
     except ImportError as error:
         raise UsageError(f"--emit {form} needs PyTorch, which could not be loaded: {error}") from error
-    try:
-        return str(compile(subject.expression, safe=chosen.safe, clamp=chosen.clamp).source(form))
-    except ValueError as error:
-        if isinstance(error, ActcError):
-            raise
-        raise UsageError(f"--clamp: {error}") from error
+    return str(compile(subject.entry or subject.expression, safe=chosen.safe, clamp=chosen.clamp).source(form))

@@ -17,10 +17,9 @@ _ZERO, _ONE = constant(0), constant(1)
 def derivative(expression: str | Expr, name: str = "x", order: int = 1) -> Expr:
     """The ``order``-th partial derivative with respect to an input or parameter.
 
-    At kinks the value is torch's convention, as the operator's row states it. The derivative of an expression that
-    ends in ``saturate``
-    (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a negative order,
-    TypeError for other types.
+    At kinks the value is torch's convention, as the operator's row states it. The derivative of an expression that ends
+    in ``saturate`` (safe mode) is again safe. Raises ExpressionError for a name that is no identifier, ValueError for a
+    negative order, TypeError for other types.
 
     >>> import actc
     >>> str(actc.derivative("x**3", "x"))

@@ -7,6 +7,10 @@ class ActcError(Exception):
     """Base class of every error that actc raises on purpose."""
 
 
+class ArgumentError(ActcError, ValueError, TypeError):
+    """An argument of a type or value that it cannot have; the message names it, what was given and what to write."""
+
+
 class ExpressionError(ActcError, ValueError):
     """An expression that cannot be built: unknown operator, wrong number of arguments, reserved name."""
 

@@ -1,8 +1,7 @@
 """Expressions: immutable, interned nodes of a directed acyclic graph.
 
 Two structurally equal expressions are the same object, so ``is`` decides equality, dictionaries need no deep hashing
-and
-a shared subexpression is computed once by every pass that walks :func:`postorder`.
+and a shared subexpression is computed once by every pass that walks :func:`postorder`.
 """
 
 from __future__ import annotations
@@ -96,8 +95,8 @@ class Expr:
 
         Inputs are given in the order of :attr:`variables` or by name, parameters by name; anything that
         ``numpy.asarray(..., dtype=float64)`` takes, broadcast against each other. Returns a float64 array of the
-        broadcast
-        shape. Poles give infinities, points outside a domain NaN. Raises TypeError for a missing or unknown name.
+        broadcast shape. Poles give infinities, points outside a domain NaN. Raises TypeError for a missing or unknown
+        name.
 
         >>> import actc
         >>> float(actc.parse("x**2 + y").evaluate(3.0, y=1.0))

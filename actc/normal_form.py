@@ -1,9 +1,8 @@
 """Sums of products in normal form: the arithmetic part of an expression, written in one way.
 
-A sum is a map from products to rational coefficients, a product a map from factors to integer exponents. Terms
-collect, constants fold
-exactly, equal factors become powers; products of sums are not multiplied out. All of this is true over the reals, not
-in floating point.
+A sum is a map from products to rational coefficients, a product a map from factors to integer exponents. Terms collect,
+constants fold exactly, equal factors become powers; products of sums are not multiplied out. All of this is true over
+the reals, not in floating point.
 """
 
 from __future__ import annotations
@@ -174,8 +173,7 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             ((product, c),) = total.items()
         else:
             # Sums as factors are scaled to a leading coefficient of one, so that 2x + 2 and x + 1 are the same factor,
-            # and
-            # signed by their constant, so that 1 - erf(x) stays what it is.
+            # and signed by their constant, so that 1 - erf(x) stays what it is.
             c = abs(_leading(total))
             c = -c if total.get((), _leading(total)) < 0 else c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)

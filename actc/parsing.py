@@ -85,11 +85,9 @@ def parse(text: str | Expr) -> Expr:
     """The expression that a text denotes.
 
     The text is infix arithmetic with ``**`` or ``^`` for powers, calls of the operators of
-    :data:`actc.operators.OPERATORS`,
-    comparisons (worth 1 or 0), ``where(condition, a, b)``, and bindings ``t = exp(x); t*t``. ``x``, ``y``, ``z`` are
-    inputs, ``pi``
-    is π, every other free name is a learnable parameter, and numbers are exact: 0.1 is 1/10. An :class:`Expr` is
-    returned as it is.
+    :data:`actc.operators.OPERATORS`, comparisons (worth 1 or 0), ``where(condition, a, b)``, and bindings
+    ``t = exp(x); t*t``. ``x``, ``y``, ``z`` are inputs, ``pi`` is π, every other free name is a learnable parameter,
+    and numbers are exact: 0.1 is 1/10. An :class:`Expr` is returned as it is.
 
     Raises :class:`ParseError` with a caret under the place and what to write instead; TypeError for anything but text.
 

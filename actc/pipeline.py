@@ -1,8 +1,8 @@
 """The journey of one activation, pass by pass: text → Expr → safe Expr → tidy Expr → derivatives → Program.
 
 Each pass is a function from expressions to expressions; what a pass decides stands in its result as ordinary nodes, so
-that the text of
-the lowered expression alone determines everything after it. Rooms that emit code start from :func:`program`.
+that the text of the lowered expression alone determines everything after it. Rooms that emit code start from
+:func:`program`.
 """
 
 from __future__ import annotations

@@ -74,6 +74,8 @@ def sample(
     approach = [place + side * near for place in places for side in (-1, 1)]
     x = np.unique(np.clip(np.concatenate([np.linspace(low, high, points), places, *approach]), low, high))
     f, d = _finite(function(x)), _finite(derivative(x))
+    # A formula such as 1/x may go on where the function, log(x), does not.
+    d = np.where(np.isnan(f) & ~np.isin(x, places), np.nan, d)
     poles = [b.at for b in inside if b.kind == "pole"]
     jumps = [(b.at, b.left, b.value, b.right) for b in inside if b.kind == "jump"]
     window = _window(function, derivative, interval, poles)
@@ -149,7 +151,7 @@ def _window(
     # The function comes first: its derivative may enlarge the window by half.
     room = max(0.5 * (high - low), 1.0)
     low, high = min(low, 0.0, max(d_low, low - room)), max(high, 0.0, min(d_high, high + room))
-    if high - low < 1e-3:
+    if low == high:
         low, high = low - 0.5, high + 0.5
     margin = 0.06 * (high - low)
     return low - margin, high + margin
@@ -234,7 +236,9 @@ def figure(curves: Curves, title: str = "") -> Figure:
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(6.4, 4.2), dpi=160, layout="constrained")
-    draw(picture.add_subplot(), curves, title="\n".join(_wrapped(title)))
+    axes = picture.add_subplot()
+    draw(axes, curves, title="\n".join(_wrapped(title)))
+    axes.set_xlabel("$x$", color=_INK)
     return picture
 
 

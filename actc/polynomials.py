@@ -1,10 +1,8 @@
 """Polynomials for functions that no library has.
 
 `D(x) = i0e(x) − i1e(x)`, x ≥ 0, is minus the slope of i0e. Its terms agree to 1/(2x), so that their difference loses
-all accuracy for
-large x. Chebyshev interpolation in 60-digit arithmetic on three pieces, turned into powers of t in [−1, 1], lowest
-first;
-measured error in float64 at most half of 8u·(|f| + |x·f'|).
+all accuracy for large x. Chebyshev interpolation in 60-digit arithmetic on three pieces, turned into powers of t in
+[−1, 1], lowest first; measured error in float64 at most half of 8u·(|f| + |x·f'|).
 """
 
 #: (x + 2)·erfc(x)·exp(x²) at x = 5/(1 + t) − 2: x ≥ 1/2.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from actc.analysis import Analysis, Bound, Tail, analyse, cost, jsonable
+from actc.breakpoints import Breakpoint
 from actc.catalogue import KnownActivation, library
 from actc.derivatives import derivative
 from actc.errors import ExpressionError
@@ -235,43 +236,51 @@ def _shortened(text: str, length: int = 400) -> str:
 
 
 def _shape(a: Analysis) -> list[tuple[str, str]]:
+    if not a.domain:
+        return [("domain", "empty: it has no real value on any interval")]
     kinds = {"kink": "kinks", "jump": "jumps", "pole": "poles", "hole": "undefined at", "edge": "ends of domain"}
-    grouped = {kind: [b for b in a.breakpoints if b.kind == kind] for kind in kinds}
-    rows = (
-        []
-        if a.domain == ((-math.inf, math.inf),)
-        else [("domain", " and ".join(_span(low, high, False, False) for low, high in a.domain) or "empty")]
-    )
-    rows += [("range", _range(a)), ("x → −∞", _tail(a.left)), ("x → +∞", _tail(a.right))]
+    everywhere = a.domain == ((-math.inf, math.inf),)
+    rows = [] if everywhere else [("domain", " and ".join(_span(low, high, False, False) for low, high in a.domain))]
+    rows += [("range", _range(a)), ("x → −∞", _tail(a.left, _scale(a))), ("x → +∞", _tail(a.right, _scale(a)))]
+    endless = _endless(a)
     for kind, label in kinds.items():
-        if grouped[kind]:
-            rows.append((label, _listed([_break_text(b.at, kind, b) for b in grouped[kind]])))
-    if not grouped["kink"]:
-        rows.insert(len(rows), ("kinks", "none"))
+        found = [b for b in a.breakpoints if b.kind == kind]
+        if found or kind == "kink":
+            places = [((b.at, b.at), _break_text(kind, b)) for b in found]
+            rows.append((label, _listed(places, endless) or "none"))
     rows.append(("smoothness", _smoothness(a.smoothness)))
     rows.append(("monotony", _monotony(a)))
     rows.append(("parity", a.parity if a.parity == "neither" else f"{a.parity} ({a.parity_evidence})"))
-    rows.append(
-        (
-            "zeros",
-            _listed([number(low) if low == high else f"all of {_span(low, high, True, True)}" for low, high in a.zeros])
-            or "none",
-        )
-    )
+    rows.append(("zeros", _listed([(zero, _zero_text(a, *zero)) for zero in a.zeros], endless) or "none"))
     return rows
 
 
-def _break_text(at: float, kind: str, b: Any) -> str:
-    place = f"{number(at)}"
+def _endless(a: Analysis) -> bool:
+    """Whether the function goes on without end as it does near 0, so that what was found is a part."""
+    return any(i.direction == "oscillating" for i in a.intervals)
+
+
+def _break_text(kind: str, b: Breakpoint) -> str:
     if kind == "kink":
-        return f"{place} (slope {number(b.slope_left)} to {number(b.slope_right)})"
+        return f"{number(b.at)} (slope {number(b.slope_left)} to {number(b.slope_right)})"
     if kind == "jump":
-        return f"{place} ({number(b.left)} to {number(b.right)})"
-    return place
+        return f"{number(b.at)} ({number(b.left)} to {number(b.right)})"
+    return number(b.at)
 
 
-def _listed(items: Sequence[str], most: int = 6) -> str:
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+def _zero_text(a: Analysis, low: float, high: float) -> str:
+    if low == high:
+        return number(low)
+    missed = {b.at for b in a.breakpoints if b.value != 0}
+    return f"all of {_span(low, high, low not in missed, high not in missed)}"
+
+
+def _listed(items: Sequence[tuple[tuple[float, float], str]], endless: bool, most: int = 6) -> str:
+    """Texts with the stretches that they stand for: the first few, or those nearest to 0 if they have no end."""
+    if not endless or len(items) <= most:
+        return ", ".join(text for _, text in items[:most]) + (f" and {len(items) - most} more" if items[most:] else "")
+    near = sorted(items, key=lambda item: (abs(sum(item[0])) if math.isfinite(sum(item[0])) else math.inf))[:most]
+    return f"{', '.join(text for _, text in sorted(near))} and so on"
 
 
 def _smoothness(order: float) -> str:
@@ -284,46 +293,49 @@ def _smoothness(order: float) -> str:
 
 
 def _monotony(a: Analysis) -> str:
-    pieces = [f"{i.direction} on {_span(i.low, i.high, False, False)}" for i in a.intervals]
-    return (
-        a.monotone
-        if a.monotone in ("increasing", "decreasing", "constant")
-        else (f"{a.monotone}: " if a.monotone != "neither" else "") + _listed(pieces, 5)
-    )
+    if a.monotone in ("increasing", "decreasing", "constant"):
+        return a.monotone
+    pieces = [((i.low, i.high), f"{i.direction} on {_span(i.low, i.high, False, False)}") for i in a.intervals]
+    return (f"{a.monotone}: " if a.monotone != "neither" else "") + _listed(pieces, _endless(a), 5)
 
 
 def _range(a: Analysis) -> str:
     def place(b: Bound, word: str) -> str:
-        return f"{word} {number(b.value)} at x = {number(b.at)}" if b.attained and math.isfinite(b.at) else ""
+        return f"{word} {number(b.value, scale)} at x = {number(b.at)}" if b.attained and math.isfinite(b.at) else ""
 
-    low, high = a.infimum, a.supremum
+    low, high, scale = a.infimum, a.supremum, _scale(a)
     where = ", ".join(p for p in (place(low, "minimum"), place(high, "maximum")) if p)
-    gaps = any(b.kind in ("jump", "pole") for b in a.breakpoints) or len(a.domain) > 1
+    gaps = any(b.interrupts for b in a.breakpoints) or len(a.domain) > 1
     span = (
-        f"{{{number(low.value)}}}"
+        f"{{{number(low.value, scale)}}}"
         if low.value == high.value
-        else _span(low.value, high.value, low.attained, high.attained)
+        else _span(low.value, high.value, low.attained, high.attained, scale)
     )
     return f"{'within ' if gaps else ''}{span}{f'; {where}' if where and low.value != high.value else ''}"
 
 
-def _tail(t: Tail) -> str:
+def _tail(t: Tail, scale: float) -> str:
     if t.kind != "limit":
         return t.kind
     if math.isfinite(t.value):
-        return f"{number(t.value)}{' (constant)' if t.constant else ''}"
+        return f"{number(t.value, scale)}{' (constant)' if t.constant else ''}"
     if t.growth_power:
-        fast = (
-            "faster than exp(x^n) for any n"
-            if math.isinf(t.growth_power)
-            else f"like exp({t.growth_factor:.4g}·|x|{f'^{t.growth_power:g}' if t.growth_power != 1 else ''})"
-        )
+        if math.isinf(t.growth_power):
+            fast = "faster than exp(x^n) for any n"
+        elif t.growth_power % 0.5:
+            # x^x is like no exponential of a power.
+            fast = "faster than x^n for any n"
+        else:
+            power = f"^{t.growth_power:g}" if t.growth_power != 1 else ""
+            fast = f"like exp({t.growth_factor:.4g}·|x|{power})"
         return f"{number(t.value)}, {fast}"
     if t.slope is None:
+        return number(t.value)
+    if math.isinf(t.slope):
         return f"{number(t.value)}, faster than linearly"
     if t.slope == 0:
         return f"{number(t.value)}, slower than linearly"
-    steep = {1.0: "x", -1.0: "−x"}.get(t.slope, f"{number(t.slope)}·x")
+    steep = {1.0: "x", -1.0: "−x"}.get(t.slope, f"{number(t.slope, 0.0)}·x")
     offset = "" if not t.offset else f" {'+' if t.offset > 0 else '−'} {number(abs(t.offset))}"
     return f"{number(t.value)}, {'near' if t.offset is not None else 'like'} the line {steep}{offset}"
 
@@ -331,12 +343,15 @@ def _tail(t: Tail) -> str:
 def _gaussian(g: Mapping[str, Any]) -> str:
     if not g["exists"]:
         return f"mean {_plain(g['mean'])}, E f² {_plain(g['second'])}: {g['reason']}"
-    found = f"mean {number(g['mean'])}, variance {number(g['var'])}, E f² {number(g['second'])}"
+    mean, variance, second = (
+        number(0.0 if abs(g[name]) <= g[f"{name}_error"] else g[name], 0.0) for name in ("mean", "var", "second")
+    )
+    found = f"mean {mean}, variance {variance}, E f² {second}"
     return f"{found} (error at most {g['error']:.1g}), gain 1/√(E f²) = {_plain(g['gain'])}"
 
 
 def _plain(value: Any) -> str:
-    return "undefined" if value is None else number(float(value))
+    return "undefined" if value is None else number(float(value), 0.0)
 
 
 def _cost(c: Mapping[str, Mapping[str, int]]) -> str:
@@ -345,24 +360,29 @@ def _cost(c: Mapping[str, Mapping[str, int]]) -> str:
     return f"{counts}; of them {forward['special']} and {both['special']} divisions, roots or special functions"
 
 
-def number(value: float) -> str:
-    """Six significant digits, the signs of typography, 0 for what is rounding.
+def number(value: float, scale: float = 1.0) -> str:
+    """Six significant digits, the signs of typography, 0 for what is rounding beside ``scale``.
 
-    >>> number(-0.5), number(float("inf")), number(1e-17)
-    ('−0.5', '∞', '0')
+    >>> number(-0.5), number(float("inf")), number(1e-17), number(1e-17, scale=1e-16)
+    ('−0.5', '∞', '0', '1e−17')
     """
     if math.isnan(value):
         return "undefined"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    text = f"{0.0 if abs(value) < 5e-15 else value:.6g}"
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return f"{0.0 if abs(value) < 5e-15 * scale else value:.6g}".replace("-", "−")
 
 
-def _span(low: float, high: float, closed_low: bool, closed_high: bool) -> str:
+def _scale(a: Analysis) -> float:
+    """The size of the function's values, 1 if they are larger."""
+    sizes = [abs(b.value) for b in (a.infimum, a.supremum) if b.value != 0]
+    return min([1.0, *sizes])
+
+
+def _span(low: float, high: float, closed_low: bool, closed_high: bool, scale: float = 1.0) -> str:
     left = "[" if closed_low and math.isfinite(low) else "("
     right = "]" if closed_high and math.isfinite(high) else ")"
-    return f"{left}{number(low)}, {number(high)}{right}"
+    return f"{left}{number(low, scale)}, {number(high, scale)}{right}"
 
 
 def picture(subject: Subject, path: Path, interval: tuple[float, float] | None = None) -> Path:

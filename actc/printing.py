@@ -213,4 +213,5 @@ def _node_latex(node: Expr, written: dict[Expr, tuple[str, int]]) -> tuple[str, 
         level = _SUM if template.endswith("- 1") else _POWER if powered or template.startswith("e^") else _ATOM
         return template.format(*(wrap(i, _ATOM) if powered else a[0] for i, a in enumerate(args))), level
     name = node.name.replace("_", r"\_")
-    return rf"\operatorname{{{name}}}({', '.join(a[0] for a in args)})", _ATOM
+    shown = ", ".join(_without_defaults(node, [a[0] for a in args]))
+    return rf"\operatorname{{{name}}}({shown})", _ATOM

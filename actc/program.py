@@ -40,8 +40,7 @@ class Program:
         """The program that computes ``roots``. ``expand``: definitions are written out down to primitive operators.
 
         Equal subexpressions are one instruction, since expressions are interned; parts without a free name are
-        constants,
-        evaluated to 50 digits and rounded once.
+        constants, evaluated to 50 digits and rounded once.
         """
         return _program(tuple(roots), expand)
 

@@ -1,9 +1,8 @@
 """Rewrite rules as data, and the simplifier that applies them.
 
 A rule reads like the identity it states. ``FLOAT`` marks those that change no bit of a float64 value, ``REAL`` those
-that are true over
-the reals wherever the left side is defined. In a pattern ``a``, ``b``, ``c`` stand for any expression and ``k`` for a
-constant.
+that are true over the reals wherever the left side is defined. In a pattern ``a``, ``b``, ``c`` stand for any
+expression and ``k`` for a constant.
 """
 
 from __future__ import annotations
@@ -154,8 +153,8 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
     """A simpler expression of the same function, compositions shown by their names.
 
     With ``Holds.REAL`` (the default) the result equals the expression over the reals, wherever that is defined; off
-    isolated points (x/x
-    is 1). With ``Holds.FLOAT`` only rules that change no bit apply. Simplifying again changes nothing.
+    isolated points (x/x is 1). With ``Holds.FLOAT`` only rules that change no bit apply. Simplifying again changes
+    nothing.
 
     >>> import actc
     >>> str(actc.simplify("max(x, 0) + 0*x"))

@@ -11,6 +11,7 @@ import math
 import sys
 from fractions import Fraction
 
+from actc.arguments import flag, refused
 from actc.expr import Expr, apply, constant, rebuild
 from actc.operators import Operator, operator
 from actc.program import instantiate
@@ -28,14 +29,15 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
     it is stored in, and
     makes :func:`actc.derivative` return safe derivatives. Lowering twice changes nothing more.
 
-    ``clamp``: ℓ > 0; the result of every operator with an unbounded image is limited to [-ℓ, ℓ]. Raises ValueError for
-    any other ℓ.
+    ``clamp``: ℓ > 0; the result of every operator with an unbounded image is limited to [-ℓ, ℓ]. Raises
+    :class:`actc.errors.ArgumentError` for any other ℓ, and for a ``safe`` that is neither True nor False.
 
     >>> import actc
     >>> from actc.safety import lower
     >>> str(lower(actc.parse("1/x"), safe=True))
     'saturate(div_no_nan(1, x))'
     """
+    flag("safe", safe)
     limit = None if clamp is None else _limit(clamp)
 
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -56,7 +58,7 @@ def lower(expression: Expr, safe: bool = False, clamp: float | None = None) -> E
 
 def _limit(clamp: float) -> Expr:
     if isinstance(clamp, bool) or not isinstance(clamp, (int, float)) or not 0 < clamp < math.inf:
-        raise ValueError(f"clamp is the bound ℓ on |y|, a finite number above 0; got {clamp!r}")
+        raise refused("clamp", clamp, "write the bound on every operation's size, a finite number above 0")
     return constant(clamp)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from actc.analysis import Tail, domain, tail
 from actc.breakpoints import breakpoints, candidates, evaluator, one_variable, steep_places
 from actc.derivatives import derivative
+from actc.evaluation import value_at
 from actc.expr import Expr
 from actc.init.quadrature import HORIZON, Integrals, integrate
 from actc.parsing import parse
@@ -272,7 +273,7 @@ def _repaired(e: Expr) -> Callable[[Floats], Floats]:
             values = values.copy()
             places, back = np.unique(x[lost], return_inverse=True)
             if places.size <= 300:
-                values[lost] = np.array([float(e.evaluate_mp(20, x=p)) for p in places])[back]
+                values[lost] = np.array([float(value_at(e, p, 20)) for p in places])[back]
         return np.clip(values, -_LARGEST, _LARGEST)
 
     return function
@@ -316,7 +317,7 @@ def _excess(e: Expr) -> tuple[Floats, Floats]:
         values, slopes = evaluator(e)(_PROBES), evaluator(derivative(e))(_PROBES)
         truth = np.array(
             [
-                float(e.evaluate_mp(20, x=float(p)) - (v if math.isfinite(v) else 0))
+                float(value_at(e, p, 20) - (v if math.isfinite(v) else 0))
                 for p, v in zip(_PROBES.tolist(), values.tolist(), strict=True)
             ]
         )

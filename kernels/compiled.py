@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actc.arguments import refused
+from actc.errors import ArgumentError
 from actc.expr import Expr
+from actc.operators import suggestion
 from actc.parsing import parse
 from actc.pipeline import lowered
 
+from .arguments import FLOATING
 from .composed import Composed
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
 from .key import Key
 from .layout import result_shape
 from .registration import BACKENDS, value
-
-FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def compile(
@@ -26,31 +28,32 @@ def compile(
 ) -> CompiledActivation:
     """The activation as a function of tensors, differentiable to any order.
 
-    `activation` is a text, an `Expr` or an item of `actc.library`. With `safe`, finite inputs give finite outputs and
-    finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend` is "auto" or one of
-    `CompiledActivation.backends()`.
+    `activation` is a text, an `Expr`, an item of `actc.library`, or what this function returned. With `safe`, finite
+    inputs give finite outputs and finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend`
+    is "auto" or "aten".
 
-    Raises `ParseError` for a text that is no expression and `UnknownBackendError` for an unknown backend.
+    Raises `ParseError` for a text that is no expression, `UnknownBackendError` for an unknown backend, and
+    `ArgumentError` for the rest that cannot be.
 
     >>> import torch
     >>> f = compile("x * sigmoid(beta * x)")
     >>> f(torch.tensor([0.0, 1.0]), beta=0.0)
     tensor([0.0000, 0.5000])
     """
-    return CompiledActivation(expression(activation), safe=safe, clamp=clamp, backend=backend)
-
-
-def expression(activation: Any) -> Expr:
-    """The `Expr` of a text, an `Expr`, an item of `actc.library` or a compiled activation; TypeError for the rest."""
-    if isinstance(activation, str):
-        return parse(activation)
-    found = getattr(activation, "expr", activation)
-    if isinstance(found, Expr):
-        return found
-    raise TypeError(
-        "an activation is a text such as 'x*sigmoid(x)', an Expr or an item of actc.library, "
-        f"not {type(activation).__name__}"
-    )
+    if isinstance(activation, CompiledActivation):
+        if (safe, clamp, backend) != (False, None, "auto"):
+            raise ArgumentError(
+                f"{activation!r} is compiled already: give safe=, clamp= and backend= there, or compile its .expr"
+            )
+        return activation
+    expr = parse(activation) if isinstance(activation, str) else getattr(activation, "expr", activation)
+    if not isinstance(expr, Expr):
+        raise ArgumentError(
+            "an activation is a text such as 'x*sigmoid(x)', an Expr or an item of actc.library, "
+            f"not {type(activation).__name__}"
+        )
+    initial = getattr(activation, "initial", {})
+    return CompiledActivation(expr, safe=safe, clamp=clamp, backend=backend, initial=initial)
 
 
 class CompiledActivation:
@@ -60,21 +63,35 @@ class CompiledActivation:
     float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
     or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
     and rounded once to the type of the inputs. Derivatives of any order, torch.func, torch.compile, torch.export and
-    ONNX export work, with these limits:
+    ONNX export work, and subclasses of Tensor, with these limits:
 
-    - torch.compile and ONNX compute in float32 (float64 for float64 inputs and for constants beyond float32's range),
-      and torch refuses double backward through torch.compile.
+    - torch.compile, ONNX and subclasses that know torch's own operations alone (DTensor, jagged nested tensors) compute
+      in float32, or in float64 for float64 inputs and for constants beyond float32's range; the subclasses have first
+      derivatives, and torch refuses double backward through torch.compile.
     - An ONNX model is exported from the module, not from an `ExportedProgram`, which holds operations of actc: a
       process that loads one with torch.export.load first imports actc.kernels. What ONNX lacks is accurate to float32's
       precision, also for float64.
 
-    Raises `TensorTypeError` for tensors of other types, `TensorShapeError` for a parameter of a wrong shape or a tensor
-    on another device, TypeError for missing or unknown arguments.
+    Raises `TensorTypeError` for tensors of other types and layouts, `TensorShapeError` for a parameter of a wrong shape
+    or a tensor on another device, `ArgumentError` for missing or unknown arguments.
     """
 
-    __slots__ = ("_composed", "_key", "_options", "backend", "expr", "lowered", "parameters", "reason", "variables")
+    __slots__ = (
+        "_composed",
+        "_key",
+        "_options",
+        "backend",
+        "expr",
+        "initial",
+        "lowered",
+        "parameters",
+        "reason",
+        "variables",
+    )
 
-    def __init__(self, expr: Expr, *, safe: bool, clamp: float | None, backend: str) -> None:
+    def __init__(
+        self, expr: Expr, *, safe: bool, clamp: float | None, backend: str, initial: Mapping[str, float] = {}
+    ) -> None:
         self.expr = expr
         #: The expression with safety written out; what is computed.
         self.lowered = lowered(expr, safe=safe, clamp=clamp)
@@ -82,6 +99,8 @@ class CompiledActivation:
         self.variables: tuple[str, ...] = expr.variables or ("x",)
         #: Names of the keyword arguments.
         self.parameters: tuple[str, ...] = expr.parameters
+        #: Values at which the library starts parameters; the others start at 1.
+        self.initial: Mapping[str, float] = {name: float(initial[name]) for name in self.parameters if name in initial}
         #: The backend in use, and `reason` why it was chosen.
         self.backend, self.reason = _choose(backend)
         self._options: Mapping[str, Any] = {"safe": safe, "clamp": clamp, "backend": backend}
@@ -92,14 +111,20 @@ class CompiledActivation:
 
     def __call__(self, /, *inputs: Tensor, **parameters: Tensor | float) -> Tensor:
         if len(inputs) != len(self.variables) or parameters.keys() != set(self.parameters):
-            raise TypeError(self._wrong_call(len(inputs), parameters))
+            raise ArgumentError(self._wrong_call(len(inputs), parameters))
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._traced(inputs, parameters)
         params = [_as_tensor(parameters[name]) for name in self.parameters]
         if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *params)):
             return torch.ops.actc.forward.default(list(inputs), params, self._key)
         self._check(inputs, params)
-        return value(self._key, len(inputs), *inputs, *params)
+        try:
+            return value(self._key, len(inputs), *inputs, *params)
+        except NotImplementedError:
+            if all(type(each) in (Tensor, torch.nn.Parameter) for each in (*inputs, *params)):
+                raise
+            # A subclass that knows torch's own operations alone.
+            return self._composed.forward(*inputs, *params)
 
     def source(self, form: str = "aten") -> str:
         """Python source of this activation.
@@ -118,7 +143,7 @@ class CompiledActivation:
         return f"actc.compile({str(self.expr)!r}{options})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (str(self.expr), dict(self._options))
+        return _rebuild, (str(self.expr), {**self._options, "initial": self.initial})
 
     def __copy__(self) -> CompiledActivation:
         return self
@@ -141,16 +166,14 @@ class CompiledActivation:
         return torch.ops.actc.forward.default(inputs, params, self._key)
 
     def _check(self, inputs: Sequence[Any], params: Sequence[Any]) -> None:
+        device = getattr(inputs[0], "device", None)
         for name, tensor in zip(self.variables + self.parameters, (*inputs, *params), strict=True):
-            if not isinstance(tensor, Tensor):
-                kind = type(tensor).__name__
-                raise TensorTypeError(f"{name} must be a tensor, not {kind}: wrap it in torch.tensor(...)")
-            device = inputs[0].device
-            if tensor.dtype not in FLOATING:
-                raise TensorTypeError(
-                    f"{name} is a tensor of {tensor.dtype}; activations take float64, float32, bfloat16 and float16: "
-                    f"convert it first, for example {name}.float()"
-                )
+            if (
+                not isinstance(tensor, Tensor)
+                or tensor.dtype not in FLOATING
+                or tensor.layout is not (torch.jagged if tensor.is_nested else torch.strided)
+            ):
+                raise TensorTypeError(_unfit(name, tensor))
             if tensor.device != device and (tensor.dim() > 0 or tensor.device.type != "cpu"):
                 raise TensorShapeError(
                     f"{name} is on {tensor.device} and {self.variables[0]} on {device}: "
@@ -189,9 +212,31 @@ class CompiledActivation:
 def _choose(backend: str) -> tuple[str, str]:
     if backend == "auto":
         return "aten", "auto: composed torch operations, which run on every device"
+    if not isinstance(backend, str):
+        raise refused("backend", backend, "write its name, or \"auto\"")
     if backend in BACKENDS:
         return backend, "asked for"
-    raise UnknownBackendError(f"unknown backend {backend!r}: known are auto, {', '.join(sorted(BACKENDS))}")
+    known = ["auto", *sorted(BACKENDS)]
+    advice = suggestion(backend, known) or f": known are {', '.join(known)}"
+    raise UnknownBackendError(f"unknown backend {backend!r}{advice}")
+
+
+def _unfit(name: str, value: Any) -> str:
+    """What is wrong with a value that is no dense tensor of real floating-point numbers, and the way out."""
+    if not isinstance(value, Tensor):
+        return f"{name} must be a tensor, not {type(value).__name__}: wrap it in torch.tensor(...)"
+    if value.is_nested:
+        return f"{name} is a nested tensor that is not jagged: make it with layout=torch.jagged, or use {name}.unbind()"
+    if value.layout is not torch.strided:
+        layout = str(value.layout).removeprefix("torch.").strip("_")
+        return f"{name} is a tensor of layout {layout}; activations take dense ones: give {name}.to_dense()"
+    if value.is_quantized:
+        remedy = f"give {name}.dequantize()"
+    elif value.is_complex():
+        remedy = f"give {name}.real and {name}.imag apart"
+    else:
+        remedy = f"convert it first, for example {name}.float()"
+    return f"{name} is a tensor of {value.dtype}; activations take float64, float32, bfloat16 and float16: {remedy}"
 
 
 def _as_tensor(value: Tensor | float) -> Tensor:
@@ -205,4 +250,5 @@ def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
 
 
 def _rebuild(text: str, options: dict[str, Any]) -> CompiledActivation:
+    # Pickles name this function and hold these two arguments: both stay as they are.
     return CompiledActivation(parse(text), **options)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actc.operators import is_operator
+from actc.operators import is_operator, suggestion
 
 from .errors import ReplacementError
 
@@ -26,7 +26,8 @@ class Wanted:
         self._patterns: list[str] = []
         self._predicates: list[Callable[[str, nn.Module], bool]] = []
         self._functions: list[Any] = []
-        for each in what if isinstance(what, tuple) else (what,):
+        wanted = what if isinstance(what, tuple) and what else (what,)
+        for each in wanted:
             if isinstance(each, type) and issubclass(each, nn.Module):
                 self._types += (each,)
             elif isinstance(each, str):
@@ -41,7 +42,7 @@ class Wanted:
                     "'blocks.*.act', a function of torch such as torch.nn.functional.relu, a predicate on name and "
                     f"module, or a tuple of these, not {described(each)}"
                 )
-        self._said = " or ".join(described(each) for each in (what if isinstance(what, tuple) else (what,)))
+        self._said = " or ".join(described(each) for each in wanted)
 
     @property
     def functions(self) -> bool:
@@ -53,7 +54,21 @@ class Wanted:
         return (
             isinstance(module, self._types)
             or any(fnmatchcase(name, pattern) for pattern in self._patterns)
-            or any(predicate(name, module) for predicate in self._predicates)
+            or any(_holds(predicate, name, module) for predicate in self._predicates)
+        )
+
+    def missing_in(self, model: nn.Module) -> ReplacementError:
+        """The error for a model that holds nothing of what is meant: what it holds, and what could be meant."""
+        kind = type(model).__name__
+        if self.module("", model):
+            return ReplacementError(
+                f"nothing to replace: this {kind} is the model itself: make an actc.Activation instead of it"
+            )
+        names = [name for name, _ in model.named_modules() if name]
+        near = "".join(_near(pattern, names) for pattern in self._patterns)
+        return ReplacementError(
+            f"nothing to replace: {kind} has no {self}{near}. Activations in it: {activations_held(model)}. Name a "
+            "module by its type or name, and a function by the function itself"
         )
 
     def function(self, called: Any) -> bool:
@@ -62,6 +77,22 @@ class Wanted:
 
     def __str__(self) -> str:
         return self._said
+
+
+def _holds(predicate: Callable[[str, nn.Module], bool], name: str, module: nn.Module) -> bool:
+    try:
+        return bool(predicate(name, module))
+    except Exception as error:
+        raise ReplacementError(
+            f"{described(predicate)}, taken for a predicate of a module's name and the module, fails on {name!r} with "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _near(pattern: str, names: list[str]) -> str:
+    if isinstance(getattr(nn, pattern, None), type):
+        return f"; the type is torch.nn.{pattern}, without quotation marks"
+    return suggestion(pattern, names)
 
 
 def described(old: Any) -> str:
@@ -88,12 +119,16 @@ def activations_held(model: nn.Module) -> str:
     modules: dict[str, list[str]] = {}
     functions: dict[str, list[str]] = {}
     calls: dict[str, set[str]] = {}
+    hidden: list[str] = []
     for path, module in model.named_modules():
         if path and "activation" in type(module).__module__ + type(module).__name__.lower() and not module._modules:
             modules.setdefault(type(module).__name__, []).append(path)
         for name, value in vars(module).items():
             if _is_torch_function(value) and is_operator(value.__name__.rstrip("_")):
                 functions.setdefault(described(value), []).append(f"{path}.{name}" if path else name)
+            kept = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+            if name != "_modules" and any(isinstance(each, nn.Module) for each in kept):
+                hidden.append(f"{path}.{name}" if path else name)
         if not type(module).__module__.startswith("torch."):
             code = getattr(type(module).forward, "__code__", None)
             for name in getattr(code, "co_names", ()):
@@ -101,6 +136,7 @@ def activations_held(model: nn.Module) -> str:
                     calls.setdefault(f"{type(module).__name__}.forward", set()).add(name)
     found = [f"{kind} ({_some(paths)})" for kind, paths in {**modules, **functions}.items()]
     found += [f"calls of {_some(sorted(names))} in {where}" for where, names in calls.items()]
+    found += [f"modules in {name}, which torch sees in a ModuleList or ModuleDict only" for name in hidden]
     return "; ".join(found) if found else "none that could be recognised"
 
 

@@ -9,13 +9,32 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from actc.errors import ActcError
+from actc.arguments import refused, whole
+from actc.errors import ArgumentError
 
+from .arguments import (
+    listed,
+    name_taken,
+    parameter_bounds,
+    parameter_memory,
+    parameter_shape,
+    starting_values,
+)
 from .compiled import CompiledActivation, compile
 from .errors import TensorShapeError
 from .registration import forward_mode, primals
 
 Bounds = tuple[float | None, float | None]
+
+#: What makes an activation, by its name in pickles, and the attribute that keeps it; where it stands in a pickle.
+_STATE = "actc.Activation"
+_FACTS = {
+    "function": "_function",
+    "per": "_per",
+    "channel_dim": "_channel_dim",
+    "bounds": "_bounds",
+    "initial": "_initial",
+}
 
 
 class Activation(nn.Module):
@@ -38,8 +57,8 @@ class Activation(nn.Module):
     it, and has no effect: the result never shares memory with the input. The module takes as many tensors as the
     expression has variables, and stays a single call in `torch.fx` graphs.
 
-    Raises `ActcError` for parameters that do not exist, cannot be attributes or start outside their bounds, and
-    `TensorShapeError` for shapes that do not fit.
+    Raises `ArgumentError` for options that cannot be, and for parameters that do not exist, cannot be attributes or
+    start outside their bounds; `TensorShapeError` for shapes that do not fit; and the errors of `actc.compile`.
 
     >>> layer = Activation("x*sigmoid(beta*x)", per="channel", channels=3, initial={"beta": 1.5})
     >>> layer.beta.shape
@@ -66,24 +85,19 @@ class Activation(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(text, CompiledActivation):
-            self._function = text
-        else:
-            self._function = compile(text, safe=safe, clamp=clamp, backend=backend)
-        self._per, self._channel_dim = per, channel_dim
+        self._function = compile(text, safe=safe, clamp=clamp, backend=backend)
         names = self._function.parameters
-        size = _parameter_shape(per, channels, shape) if names else ()
-        self._bounds = {name: _limits(name, pair) for name, pair in (bounds or {}).items()}
-        self._initial = _starting_values(text, names, initial or {}, self._bounds)
+        # An activation without parameters takes any of the options, so that they may be the same for all.
+        size = parameter_shape(per, channels, shape) if names else ()
+        self._per = per
+        self._channel_dim = whole("channel_dim", channel_dim, "write a dimension of the input, as in channel_dim=-1")
+        self._bounds = parameter_bounds(bounds, names)
+        self._initial = starting_values(initial, self._function.initial, names, self._bounds)
         for name in names:
             try:
-                self.register_parameter(name, nn.Parameter(torch.empty(size, device=device, dtype=dtype)))
+                self.register_parameter(name, parameter_memory(size, device, dtype))
             except KeyError as error:
-                raise ActcError(
-                    f"a module cannot have a parameter named {name!r}, an attribute of torch.nn.Module: rename it"
-                ) from error
-        for name in self._bounds.keys() - set(names):
-            raise ActcError(f"bounds for {name!r}, which is no parameter: there is {_listed(names)}")
+                raise name_taken(name) from error
         self.reset_parameters()
 
     if TYPE_CHECKING:
@@ -97,16 +111,18 @@ class Activation(nn.Module):
 
     def reset_parameters(self, *names: str) -> None:
         """Sets the parameters of these names to their initial values; without a name, all of them."""
+        for name in names:
+            if name not in self._initial:
+                raise ArgumentError(f"there is no parameter {name!r}: there is {listed(self._initial)}")
         with torch.no_grad():
             for name in names or self._initial:
                 parameter, value = getattr(self, name), self._initial[name]
                 try:
-                    parameter.copy_(_on_cpu(value))
+                    parameter.copy_(value)
                 except RuntimeError as error:
-                    given = tuple(_on_cpu(value).shape)
                     raise TensorShapeError(
-                        f"the initial value of {name} has shape {given} and the parameter {tuple(parameter.shape)}: "
-                        "give one number, or a value of the parameter's shape"
+                        f"the initial value of {name} has shape {tuple(value.shape)} and the parameter "
+                        f"{tuple(parameter.shape)}: give one number, or a value of the parameter's shape"
                     ) from error
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -115,7 +131,20 @@ class Activation(nn.Module):
             if isinstance(each, torch.fx.Proxy):
                 tracer: Any = each.tracer
                 return tracer.create_proxy("call_module", tracer.path_of_module(self), inputs, {})
-        return self._function(*inputs, **{name: self._value(name, inputs[0]) for name in self._function.parameters})
+        first = inputs[0] if inputs else None
+        return self._function(*inputs, **{name: self._value(name, first) for name in self._function.parameters})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickles hold: the attributes of every module, and `_FACTS`, by names that no version changes."""
+        state = self.__dict__.copy()
+        state[_STATE] = {fact: state.pop(attribute) for fact, attribute in _FACTS.items()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        facts = state.pop(_STATE)
+        super().__setstate__(state)
+        for fact, attribute in _FACTS.items():
+            setattr(self, attribute, facts[fact])
 
     def extra_repr(self) -> str:
         parts = [repr(str(self._function.expr))]
@@ -128,11 +157,11 @@ class Activation(nn.Module):
             parts.append("bounds={" + ", ".join(f"{n!r}: {b}" for n, b in self._bounds.items()) + "}")
         return ", ".join(parts)
 
-    def _value(self, name: str, x: Tensor) -> Tensor:
+    def _value(self, name: str, x: Any) -> Tensor:
         value = getattr(self, name)
         if name in self._bounds:
             value = _bounded(value, *self._bounds[name])
-        if self._per != "channel":
+        if self._per != "channel" or not isinstance(x, Tensor):
             return value
         dim = self._channel_dim + x.dim() if self._channel_dim < 0 else self._channel_dim
         if not 0 <= dim < x.dim() or x.shape[dim] != value.shape[0]:
@@ -150,19 +179,32 @@ def parameter_groups(
 
     The group of the parameters of every `Activation` in `model` gets `lr` (None: the optimizer's own), `weight_decay`
     and further `options`; the other parameters come first, with the optimizer's defaults. A group without parameters is
-    left out, and no parameter is named twice.
+    left out, and no parameter is named twice. Raises `ArgumentError` for what is no model and no setting.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), Activation("x*sigmoid(beta*x)"))
     >>> optimizer = torch.optim.AdamW(parameter_groups(model, lr=0.01), lr=0.001, weight_decay=0.1)
     >>> [(len(group["params"]), group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
     [(2, 0.001, 0.1), (1, 0.01, 0.0)]
     """
+    if not isinstance(model, nn.Module):
+        raise refused("model", model, "write the torch.nn.Module that is to be trained")
+    if "params" in options:
+        raise refused("params", options["params"], "the parameters are those of the model; leave it out")
+    if lr is not None and not _is_rate(lr):
+        raise refused("lr", lr, "write a finite number, 0 or more, or None for the optimizer's own")
+    if not _is_rate(weight_decay):
+        raise refused("weight_decay", weight_decay, "write a finite number, 0 or more")
     activations = [module for module in model.modules() if isinstance(module, Activation)]
     own = {id(p): p for module in activations for p in module.parameters()}
     others = [p for p in model.parameters() if id(p) not in own]
     settings = {"weight_decay": weight_decay, **({} if lr is None else {"lr": lr}), **options}
     groups = [{"params": others}, {"params": list(own.values()), **settings}]
     return [group for group in groups if group["params"]]
+
+
+def _is_rate(value: Any) -> bool:
+    # A tensor is left to the optimizer: reading it would wait for its device.
+    return isinstance(value, Tensor) or (isinstance(value, (int, float)) and 0 <= value < math.inf)
 
 
 def _bounded(parameter: Tensor, low: float, high: float) -> Tensor:
@@ -204,54 +246,3 @@ class _BoundedForTransforms(_Bounded):
         with forward_mode():
             (parameter,) = primals(ctx.saved_tensors)
             return torch.where((parameter > ctx.high) | (parameter < ctx.low), 0.0, tangent)
-
-
-def _parameter_shape(per: str, channels: int | None, shape: Sequence[int] | None) -> tuple[int, ...]:
-    if per == "layer":
-        return ()
-    if per == "channel":
-        if channels is None:
-            raise TensorShapeError('per="channel" needs channels=, the size of the input along channel_dim')
-        return (channels,)
-    if per == "neuron":
-        if shape is None:
-            raise TensorShapeError('per="neuron" needs shape=, the shape of the input without its batch dimension')
-        return tuple(shape)
-    raise ActcError(f'per={per!r}: parameters are per "layer", "channel" or "neuron"')
-
-
-def _limits(name: str, pair: Bounds) -> tuple[float, float]:
-    low, high = pair
-    low, high = -math.inf if low is None else float(low), math.inf if high is None else float(high)
-    if not low < high:
-        raise ActcError(f"the bounds of {name} are ({low}, {high}): the first must be below the second")
-    return low, high
-
-
-def _starting_values(
-    activation: Any, names: Sequence[str], given: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]]
-) -> dict[str, Any]:
-    for name in given:
-        if name not in names:
-            raise ActcError(f"an initial value for {name!r}, which is no parameter: there is {_listed(names)}")
-    known = getattr(activation, "initial", None) or {}
-    values: dict[str, Any] = {}
-    for name in names:
-        low, high = bounds.get(name, (-math.inf, math.inf))
-        if name in given:
-            value = _on_cpu(given[name])
-            if not bool(((value >= low) & (value <= high)).all()):
-                raise ActcError(f"the initial value of {name} lies outside its bounds ({low}, {high})")
-            values[name] = given[name]
-        else:
-            values[name] = min(max(float(known.get(name, 1.0)), low), high)
-    return values
-
-
-def _on_cpu(value: Any) -> Tensor:
-    # Where a model is made without memory, the device that new tensors go to is "meta".
-    return torch.as_tensor(value, dtype=torch.float64, device="cpu")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"

@@ -13,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from actc.arguments import flag, refused, whole
+
+from .arguments import FLOATING
 from .call_sites import CallSite, call_sites, in_mode, traced
-from .compiled import FLOATING, CompiledActivation, compile
+from .compiled import compile
 from .errors import ReplacementError
-from .matching import Wanted, What, activations_held, described
+from .matching import Wanted, What, described
 from .module import Activation, Bounds
 
 
@@ -98,9 +101,13 @@ def replace(
     3     ReLU()  Activation('x*sigmoid(beta*x)', per='channel', shape=(4,))
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"replace works on a torch.nn.Module, not on {type(model).__name__}")
+        raise refused("model", model, "write the torch.nn.Module whose activations are to be replaced")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ReplacementError("torch.jit has compiled this model already: replace in the model first, then script it")
     wanted, example = Wanted(what), _Example(model, example_input)
-    function = activation if isinstance(activation, CompiledActivation) else compile(activation, safe=safe, clamp=clamp)
+    function = compile(activation, safe=safe, clamp=clamp, backend=backend)
+    flag("each_call", each_call)
+    whole("channel_dim", channel_dim, "write a dimension of the input, as in channel_dim=-1")
     sized = bool(function.parameters) and per in ("channel", "neuron")
     if len(function.variables) > 1:
         raise ReplacementError(
@@ -122,16 +129,8 @@ def replace(
         new: dict[nn.Module, nn.Module] = {}
         sites = []
         for place in places:
-            layer = Activation(
-                activation,
-                **(_size(place, per, channel_dim, each_call) if sized else {"per": per}),
-                **_home(place),
-                initial=initial,
-                bounds=bounds,
-                safe=safe,
-                clamp=clamp,
-                backend=backend,
-            )
+            size = _size(place, per, channel_dim, each_call) if sized else {"per": per}
+            layer = Activation(function, **size, **_home(place), initial=initial, bounds=bounds)
             new[place.slot] = layer.train(place.slot.training)
             sites.append(Site(place.name, place.slot.old, layer))
     except BaseException:
@@ -262,10 +261,7 @@ def _places(
             result = graph_module
     places = [*attributes.values(), *calls]
     if not places:
-        raise ReplacementError(
-            f"nothing to replace: {type(model).__name__} has no {wanted}. Activations in it: "
-            f"{activations_held(model)}. Name a module by its type or name, and a function by the function itself"
-        )
+        raise wanted.missing_in(model)
     return result, places
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def command(name: str, handler: Any, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(handler=handler)
-        sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the directory that holds the study")
+        sub.add_argument("--out", type=_directory, required=True, metavar="DIR", help="the study's directory")
         sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         return sub
 
@@ -52,22 +53,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=os.cpu_count() or 1,
             help="processes (default: one a core, %(default)s)",
         )
-        parser.add_argument("--limit", type=float, metavar="SECONDS", help="stop a trial that takes longer")
+        parser.add_argument("--limit", type=_seconds, metavar="SECONDS", help="stop a trial that takes longer")
     command("status", status_command, "what a study has found so far, also while it runs")
     command("report", report_command, "write DIR/report.html anew from what the study has")
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return value
+def _directory(text: str) -> Path:
+    if not text:
+        # A variable of the shell that is not set; Path would take it for the current directory.
+        raise argparse.ArgumentTypeError("must name a directory, '.' for this one")
+    return Path(text)
+
+
+def _count(text: str, least: int = 0) -> int:
+    if not text.strip().isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")
+    return int(text)
 
 
 def _positive(text: str) -> int:
-    value = _count(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    return _count(text, least=1)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
     return value
 
 

@@ -9,6 +9,7 @@ import functools
 import multiprocessing
 import os
 import platform
+import reprlib
 import signal
 import sys
 import threading
@@ -106,7 +107,7 @@ def evaluate(objective: Objective, expression: str, seed: int, limit: float | No
         result: dict[str, Any] = dict(returned) if isinstance(returned, Mapping) else {"score": returned}
         epochs = _figures(result.pop("epochs", ()))
         message = str(result.pop("message", ""))
-        metrics = {str(key): float(value) for key, value in result.items()}
+        metrics = _numbers(result)
     except Diverged as error:
         status, message, epochs = Status.DIVERGED, str(error), _figures(error.epochs)
     except TimedOut as error:
@@ -118,8 +119,23 @@ def evaluate(objective: Objective, expression: str, seed: int, limit: float | No
     return Outcome(status, metrics, epochs, started, seconds, device, _versions(), message)
 
 
-def _figures(epochs: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, float], ...]:
-    return tuple({str(key): float(value) for key, value in epoch.items()} for epoch in epochs)
+def _figures(epochs: Any) -> tuple[Mapping[str, float], ...]:
+    if isinstance(epochs, str) or not (isinstance(epochs, Iterable) and all(isinstance(e, Mapping) for e in epochs)):
+        raise StudyError(f"the objective returned epochs={reprlib.repr(epochs)}: return a list with a mapping an epoch")
+    return tuple(map(_numbers, epochs))
+
+
+def _numbers(figures: Mapping[Any, Any]) -> dict[str, float]:
+    return {str(key): _number(key, value) for key, value in figures.items()}
+
+
+def _number(key: Any, value: Any) -> float:
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError("a text")  # "0.5" would pass for a number
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise StudyError(f"the objective returned {key}={reprlib.repr(value)}, which is no number") from error
 
 
 @functools.cache

@@ -55,10 +55,12 @@ class Record:
 
     @property
     def metric(self) -> str:
+        """What the search maximises."""
         return str(self.configuration["metric"])
 
     @property
     def final_metric(self) -> str:
+        """What the final comparison compares."""
         return str(self.configuration["final_metric"])
 
     @property
@@ -163,7 +165,7 @@ def read(path: str | os.PathLike[str]) -> Record:
     with Store(path, writable=False) as store:
         return Record(
             store.directory,
-            store.value("configuration"),
+            store.configuration,
             store.value("goal") or {},
             store.trials(Stage.SEARCH),
             store.trials(Stage.FINAL),

@@ -48,6 +48,8 @@ create table trials (
     primary key (stage, number)
 ) without rowid;
 """
+#: What the description of every study says.
+CONFIGURATION = {"seed", "metric", "final_metric", "strategy", "objective"}
 COLUMNS = (
     "stage, number, expression, proposed, origin, seed, configuration, status, metrics, epochs, started, seconds, "
     "device, versions, message"
@@ -70,6 +72,8 @@ class Store:
         self.file = self.directory / FILE
         self._lock: sqlite3.Connection | None = None
         self._connection: sqlite3.Connection | None = None
+        if self.file.is_dir():
+            raise StudyError(f"{self.file} is a directory, and a study is a file: move it away or choose another place")
         if configuration is None and not self.file.exists():
             raise StudyError(
                 f"there is no study in {self.directory}: {FILE} is missing; start one with `actc search run`"
@@ -111,6 +115,8 @@ class Store:
             (version,) = self._rows("pragma user_version")[0]
             if application != APPLICATION:
                 raise StudyError(f"{self.file} is an SQLite file, but not a study of actc; choose another directory")
+            if version < 1:
+                raise sqlite3.DatabaseError(f"there is no study format {version}")
             if version > FORMAT:
                 raise StudyError(
                     f"{self.file} was written by a newer actc (study format {version}; this one knows {FORMAT}): "
@@ -122,32 +128,40 @@ class Store:
             if self._lock is not None:
                 self._rows("pragma journal_mode = wal")
 
+    def damaged(self, how: object) -> StudyError:
+        """The error for a file that holds something else than it should."""
+        return StudyError(
+            f"{self.file} is damaged ({how}) and was left as it is: restore a copy, save what can be saved with "
+            f"`sqlite3 {FILE} .recover`, or start again in another directory"
+        )
+
     @contextmanager
     def _explained(self, action: str) -> Iterator[None]:
         """Turn SQLite's and the system's complaints into one that says what to do."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            if "full" in str(error) or "disk I/O" in str(error):
-                raise StudyError(
-                    f"{self.file} can't be {action}: {error}. Free some space there, then continue with "
-                    f"`actc search resume --out {self.directory}`; every trial recorded so far is safe"
-                ) from error
-            raise StudyError(
-                f"{self.file} can't be {action}: {error}; check that the directory exists, is yours and can be written"
-            ) from error
         except sqlite3.DatabaseError as error:
-            raise StudyError(
-                f"{self.file} is damaged ({error}) and was left as it is: restore a copy, save what can be saved with "
-                f"`sqlite3 {FILE} .recover`, or start again in another directory"
-            ) from error
+            said = str(error)
+            if "full" in said or "disk I/O" in said:
+                remedy = "Free some space there, then start again"
+                if action != "created":
+                    resume = f"`actc search resume --out {self.directory}`"
+                    remedy = f"Free some space there, then continue with {resume}; every trial recorded so far is safe"
+                raise StudyError(f"{self.file} can't be {action}: {said}. {remedy}") from error
+            if isinstance(error, sqlite3.OperationalError) and not said.startswith("no such"):
+                raise StudyError(
+                    f"{self.file} can't be {action}: {error}; check that the directory exists, is yours and can be "
+                    "written"
+                ) from error
+            raise self.damaged(error) from error
         except OSError as error:
             raise StudyError(
                 f"{self.file} can't be {action}: {error.strerror}; free some space or choose another place"
             ) from error
 
     def _rows(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        assert self._connection is not None, "the store is closed"
+        if self._connection is None:
+            raise StudyError(f"the study in {self.directory} was closed: open it again")
         return self._connection.execute(statement, tuple(values)).fetchall()
 
     @contextmanager
@@ -168,6 +182,15 @@ class Store:
             rows = self._rows("select value from study where name = ?", [name])
         return _load(rows[0][0]) if rows else None
 
+    @property
+    def configuration(self) -> Mapping[str, Any]:
+        """What the study was started with: the values of `CONFIGURATION`."""
+        found = self.value("configuration")
+        with self._explained("read"):
+            if not isinstance(found, Mapping) or not found.keys() >= CONFIGURATION:
+                raise sqlite3.DatabaseError("its configuration is not there")
+        return found
+
     def set_value(self, name: str, value: Any) -> None:
         """Store a JSON value under `name`."""
         with self._transaction():
@@ -178,9 +201,12 @@ class Store:
         with self._explained("read"):
             rows = self._rows(f"select {COLUMNS} from trials where stage = ? order by number", [stage])
             try:
-                return [_trial(row) for row in rows]
+                trials = [_trial(row) for row in rows]
             except (ValueError, TypeError, KeyError) as error:
                 raise sqlite3.DatabaseError(f"a trial of stage {stage} can't be read: {error}") from error
+            if [trial.number for trial in trials] != list(range(len(trials))):
+                raise sqlite3.DatabaseError(f"trials of stage {stage} are missing")
+            return trials
 
     def add(self, trials: Iterable[Trial]) -> None:
         """Record new trials, all or none."""
@@ -216,16 +242,20 @@ class Store:
 
 def _take_lock(path: Path) -> sqlite3.Connection:
     """Lock `path` for as long as the returned connection lives; SQLite's own locks work on every platform."""
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    connection = None
     try:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
         connection.execute("begin exclusive")
-    except sqlite3.OperationalError as error:
-        connection.close()
+    except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
         if "locked" in str(error):
             raise StudyError(
                 f"another process is working on the study in {path.parent}; wait for it, or look with `actc search "
                 "status`"
             ) from error
+        if path.is_dir() or not isinstance(error, sqlite3.OperationalError):
+            raise StudyError(f"{path} is no lock ({error}): move it away, it holds nothing of the study") from error
         raise StudyError(f"{path} can't be locked: {error}; check that the directory is yours and has space") from error
     return connection
 
@@ -279,7 +309,10 @@ def _row(trial: Trial) -> list[Any]:
 def _trial(row: tuple[Any, ...]) -> Trial:
     stage, number, expression, proposed, origin, seed, configuration, status, metrics, epochs, *rest = row
     started, seconds, device, versions, message = rest
+    history = tuple(dict(epoch) for epoch in _load(epochs))
     outcome = Outcome(
-        Status(status), _load(metrics), tuple(_load(epochs)), started, seconds, device, _load(versions), message
+        Status(status), dict(_load(metrics)), history, started, seconds, device, dict(_load(versions)), message
     )
-    return Trial(Stage(stage), number, expression, proposed, _load(origin), seed, _load(configuration), outcome)
+    return Trial(
+        Stage(stage), number, expression, proposed, dict(_load(origin)), int(seed), dict(_load(configuration)), outcome
+    )

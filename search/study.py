@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from actc.arguments import refused, whole
+from actc.errors import ExpressionError
 from actc.search import strategies
 from actc.search.classes import canonical, fingerprint
 from actc.search.errors import StudyError
@@ -38,7 +41,8 @@ class Study:
     ready-made one. `metric` is what is maximised. `strategy` is a name, an object with `ask(history, rng)` or such a
     function. All randomness comes from `seed`. One process may hold a study at a time.
 
-    Raises `StudyError` when the directory holds a different study, or one that can't be used.
+    Raises `StudyError` when the directory holds a different study, or one that can't be used, and
+    `actc.errors.ArgumentError` for arguments that cannot be.
 
     >>> import tempfile
     >>> def objective(expr, seed):
@@ -59,10 +63,12 @@ class Study:
         seed: int = 0,
         metric: str | None = None,
     ) -> None:
+        if metric is not None and not isinstance(metric, str):
+            raise refused("metric", metric, "write the name of what the objective returns and is to be maximised")
         self.objective = _objective(objective, task)
         self.strategy = _strategy(strategy)
         self.configuration: Mapping[str, Any] = {
-            "seed": seed,
+            "seed": whole("seed", seed, "write a whole number, 0 or more", least=0),
             "metric": metric or getattr(self.objective, "metric", "score"),
             "final_metric": getattr(final_form(self.objective), "metric", metric or "score"),
             "strategy": dict(self.strategy.configuration()),
@@ -70,19 +76,22 @@ class Study:
         }
         self.store = Store(path, self.configuration)
         try:
-            self._refuse_another(self.store.value("configuration"))
+            self._refuse_another(self.store.configuration)
             self._trials = self.store.trials(Stage.SEARCH)
             self._finals = self.store.trials(Stage.FINAL)
+            try:
+                self._known = {fingerprint(trial.expression) for trial in self._trials}
+            except ExpressionError as error:
+                raise self.store.damaged(f"a trial's function can't be read: {error}") from error
         except BaseException:
             self.close()
             raise
-        self._known = {fingerprint(trial.expression) for trial in self._trials}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Study:
         """Continue the study in `path`, which must be one of a ready-made task and a named strategy."""
         with Store(path, writable=False) as store:
-            configuration = store.value("configuration")
+            configuration = store.configuration
         task, strategy = configuration["objective"].get("task"), configuration["strategy"]["name"]
         if task is None or strategy not in strategies.STRATEGIES:
             raise StudyError(
@@ -127,10 +136,8 @@ class Study:
         number = len(self._trials)
         rng = np.random.default_rng(self._seed(number, PROPOSAL))
         for _ in range(ATTEMPTS):
-            for proposal in self.strategy.ask(self.trials, rng):
-                if not isinstance(proposal, Proposal):
-                    proposal = Proposal(proposal)
-                expression = canonical(proposal.expression)
+            for proposal in self._proposals(rng):
+                expression = self._canonical(proposal.expression)
                 identity = fingerprint(expression)
                 if identity not in self._known:
                     origin = dict(proposal.origin)
@@ -147,6 +154,21 @@ class Study:
             f"{number} trials: its space is used up, or it keeps coming back to the same functions; ask for fewer "
             "trials or search another space"
         )
+
+    def _proposals(self, rng: np.random.Generator) -> list[Proposal]:
+        proposals = self.strategy.ask(self.trials, rng)
+        if isinstance(proposals, str) or not isinstance(proposals, Iterable):
+            given = reprlib.repr(proposals)
+            raise StudyError(f"the strategy {self.configuration['strategy']} gave {given}, no list of proposals")
+        return [each if isinstance(each, Proposal) else Proposal(each) for each in proposals]
+
+    def _canonical(self, proposed: Any) -> str:
+        try:
+            return canonical(proposed)
+        except (ExpressionError, TypeError) as error:
+            raise StudyError(
+                f"the strategy {self.configuration['strategy']} proposed {reprlib.repr(proposed)}: {error}"
+            ) from error
 
     def tell(self, trial: Trial, result: Outcome | Mapping[str, Any] | float) -> Trial:
         """Record the result of an open trial; metrics are enough. Returns the finished trial.
@@ -185,6 +207,7 @@ class Study:
         Raises `StudyError` when the strategy is used up, when a result can't be recorded, and when the first few trials
         all fail.
         """
+        whole("trials", trials, "write a whole number, 0 or more", least=0)
         self._execute(self._upcoming(trials), lambda trial: self.objective, executor, slots, limit, on_trial)
 
     def _upcoming(self, trials: int) -> Iterator[Trial]:
@@ -241,6 +264,11 @@ class Study:
         limit: float | None,
         on_trial: Callable[[Trial], None] | None,
     ) -> None:
+        whole("slots", slots, "write a whole number above 0", least=1)
+        if limit is not None and not 0 < limit < np.inf:
+            raise refused("limit", limit, "write the seconds that a trial may take, a finite number above 0")
+        if not (executor is None or isinstance(executor, Executor) or callable(executor)):
+            raise refused("executor", executor, "write one of concurrent.futures, or a function that makes one")
         make = SerialExecutor if executor is None else once(executor) if isinstance(executor, Executor) else executor
         for trial, outcome in execute(upcoming, objective, make, slots, limit):
             finished = self.tell(trial, outcome)
@@ -296,6 +324,8 @@ def _objective(objective: Objective | None, task: str | None) -> Objective:
     if (objective is None) == (task is None):
         raise StudyError("a study needs either an objective or the name of a task, for instance task='digits'")
     if objective is not None:
+        if not callable(objective):
+            raise refused("objective", objective, "write a function of an expression and a seed that returns metrics")
         return objective
     from actc.search.objective import for_task
 
@@ -318,7 +348,11 @@ class _Function:
 def _strategy(strategy: str | Strategy | Proposer) -> Strategy:
     if isinstance(strategy, str):
         return strategies.named(strategy)
-    return _Function(strategy) if callable(strategy) else strategy
+    if callable(strategy):
+        return _Function(strategy)
+    if not isinstance(strategy, Strategy):
+        raise refused("strategy", strategy, "write a strategy's name, or what has the methods ask and configuration")
+    return strategy
 
 
 def _place(thing: object) -> str:

@@ -63,10 +63,12 @@ class Trial:
 
     @property
     def status(self) -> Status:
+        """How it ended."""
         return self.outcome.status
 
     @property
     def metrics(self) -> Mapping[str, float]:
+        """Its final figures; empty without a result."""
         return self.outcome.metrics
 
     def score(self, metric: str) -> float:

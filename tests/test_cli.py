@@ -142,7 +142,9 @@ BAD = {
     ("show", "x", "--interval", "3", "2", "--plot", "f.png"): "the smaller one first",
     ("compile", "x", "--emit", "triton"): "--emit triton is not there yet; there are aten, torch, latex",
     ("compile", "x", "--emit", "cuda"): "there are aten, torch, latex",
-    ("compile", "1/x", "--emit", "latex", "--clamp", "-1"): "--clamp",
+    ("compile", "1/x", "--emit", "latex", "--clamp", "-1"): "clamp=-1.0: write the bound",
+    ("compile", "1/x", "--clamp", "0"): "clamp=0.0: write the bound",
+    ("compile", "forward*x"): "cannot have a parameter named 'forward'",
     ("compile", "x", "--emit", "latex", "-o", "missing/f"): "the folder missing does not exist",
 }
 
@@ -160,6 +162,38 @@ def test_bad_input_is_one_clear_line(
     # A text that cannot be parsed is shown with a caret under the place.
     assert len(lines) == 1 or (len(lines) == 3 and set(lines[2].strip()) == {"^"})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["x*sigmod(x)", "x*(", "", "x.real", "__import__('os')", "x+" * 10**6])
+def test_every_entrance_says_the_same(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message of the parser, with the caret under the place, wherever a text comes in."""
+    from torch import nn
+
+    from actc.search import Study
+
+    with pytest.raises(actc.ParseError) as expected:
+        actc.parse(text)
+    said = str(expected.value)
+    model = nn.Sequential(nn.ReLU())
+    for enter in (
+        lambda: actc.compile(text),
+        lambda: actc.Activation(text),
+        lambda: actc.replace(model, nn.ReLU, text),
+        lambda: actc.simplify(text),
+        lambda: actc.gaussian_moments(text),
+    ):
+        with pytest.raises(actc.ParseError) as raised:
+            enter()
+        assert str(raised.value) == said
+    with (
+        Study(tmp_path / "study", lambda expr, seed: 1.0, strategy=lambda history, rng: [text]) as study,
+        pytest.raises(actc.ActcError) as wrapped,
+    ):
+        study.run(1)
+    assert str(wrapped.value).endswith(said)
+    for command in ("show", "compile"):
+        assert cli.main([command, text]) == 2
+        assert capsys.readouterr() == ("", f"actc: {said}\n")
 
 
 def test_help_and_version() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from actc.files import FileError, write_atomically
 from actc.search.errors import StudyError
 
 FILE = "report.html"
@@ -19,17 +20,9 @@ def write(path: str | os.PathLike[str]) -> Path:
     from actc.search.report.page import page
 
     record = read(path)
-    text = page(record)
-    target = record.directory / FILE
-    draft = target.with_name(f".{FILE}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, target)
-    except OSError as error:
+        return write_atomically(record.directory / FILE, page(record))
+    except FileError as error:
         raise StudyError(
-            f"the report can't be written to {target}: {error.strerror}. The study itself is safe; free some space, "
-            f"then `actc search report --out {record.directory}`"
+            f"{error}. The study itself is safe: then `actc search report --out {record.directory}`"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
-    return target

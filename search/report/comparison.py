@@ -46,8 +46,24 @@ def verdict(record: Record) -> str:
         f"<p class='winner'>{code(winner.expression)}</p>"
         f"<p><strong>{figure(winner.estimate.mean, record.final_metric)}</strong> "
         f"{escaped(words(record.final_metric))}, mean of {winner.estimate.count} trainings with fresh "
-        f"seeds{interval}.</p><ul class='verdicts'>{verdicts}</ul></section>"
+        f"seeds{interval}.</p><ul class='verdicts'>{verdicts}</ul>{_reading(record)}</section>"
     )
+
+
+def _reading(record: Record) -> str:
+    """What the verdicts mean, for a reader who does not know statistics."""
+    parts = []
+    if record.metric != record.final_metric:
+        parts.append(
+            f"It was chosen by its {escaped(words(record.metric))}, so that its {escaped(words(record.final_metric))} "
+            "is no lucky pick; another function of the table below may have the higher one."
+        )
+    if record.duels():
+        parts.append(
+            "Training the same network again with other random seeds changes the outcome a little. “Better” and "
+            "“worse” stand where the difference is larger than such chance explains, “not told apart” where it is not."
+        )
+    return f"<p class='note'>{' '.join(parts)}</p>" if parts else ""
 
 
 def _sentence(duel: Duel, metric: str) -> str:
@@ -136,8 +152,7 @@ def _caveat(record: Record) -> str:
     ]
     if record.metric != record.final_metric:
         parts.append(
-            "The functions were chosen on the validation split; the test split was looked at for this comparison only. "
-            "The function at the head of this page was chosen among the retrained ones by validation accuracy, too."
+            "The functions were chosen on the validation split; the test split was looked at for this comparison only."
         )
     if any(contender.lost for contender in record.contenders()):
         parts.append("Runs that diverged or failed count in no mean: see the column “runs”.")

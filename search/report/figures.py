@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from actc.breakpoints import breakpoints, evaluator
 from actc.derivatives import derivative
 from actc.parsing import parse
+from actc.plots import sample
 from actc.search.record import Contender
 from actc.search.trial import Status, Trial
 
@@ -173,18 +175,19 @@ def _intervals(contenders: Sequence[Contender], metric: str, width: float) -> st
 
 
 def curve(expression: str, colour: str = FOUND) -> str:
-    """A function and, dashed, its derivative, on [-5, 5]."""
+    """A function and, dashed, its derivative, on [-5, 5]; a note instead for one of more than x."""
     expr = parse(expression)
-    x = np.linspace(-5, 5, 401)
-    with _canvas(3.3, 2.3) as (figure, axes), np.errstate(all="ignore"):
-        for part, style in (
-            (expr, {"color": colour, "linewidth": 2.2}),
-            (derivative(expr, "x"), {"color": SLOPE, "linestyle": "--"}),
+    if set(expr.symbols) - {"x"}:
+        return f"<p class='note'>depends on {', '.join((*expr.variables, *expr.parameters))}</p>"
+    curves = sample(evaluator(expr), evaluator(derivative(expr)), breaks=breakpoints(expr), points=400)
+    with _canvas(3.3, 2.3) as (figure, axes):
+        axes.set_ylim(*curves.window)
+        for y, style in (
+            (curves.function, {"color": colour, "linewidth": 2.2}),
+            (curves.derivative, {"color": SLOPE, "linestyle": "--"}),
         ):
-            y = np.broadcast_to(part.evaluate(x=x) if part.variables else part.evaluate(), x.shape)
-            axes.plot(x, np.where(np.abs(y) < 1e3, y, np.nan), **style)
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low, -3.0), min(high, 5.0))
+            # Far outside the frame a renderer would draw nothing.
+            axes.plot(curves.x, np.clip(y, -1e3, 1e3), **style)
         axes.axhline(0, color=MUTED, linewidth=0.7)
         axes.axvline(0, color=MUTED, linewidth=0.7)
         axes.set_xlim(-5, 5)

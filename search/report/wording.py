@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 NARROW, MINUS = "\u202f", "\u2212"
@@ -15,10 +16,9 @@ def escaped(text: object) -> str:
 
 def code(text: str) -> str:
     """An expression; long ones may be broken after an operator or a comma."""
-    safe = escaped(text)
-    for mark in (" * ", " + ", " - ", " / ", ", ", "*", "/"):
-        safe = safe.replace(mark, f"{mark}<wbr>")
-    return f"<code>{safe}</code>"
+    # A power's two stars stay together.
+    breakable = re.sub(r"(, | [+-] |[*][*]|[*/])", r"\1<wbr>", escaped(text))
+    return f"<code>{breakable}</code>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Proposal:
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """What a study asks for candidates."""
 

@@ -58,7 +58,7 @@ def test_breakpoints(text: str, expected: list[tuple[float, str]]) -> None:
 
 def test_periodic_functions_have_the_breakpoints_near_zero() -> None:
     poles = [b.at for b in breakpoints(actc.parse("tan(x)")) if b.kind == "pole"]
-    np.testing.assert_allclose(poles, (np.arange(-5, 5) + 0.5) * math.pi, rtol=1e-14)
+    np.testing.assert_allclose(poles, (np.arange(-6, 6) + 0.5) * math.pi, rtol=1e-14)
     jumps = {b.at for b in breakpoints(actc.parse("floor(x)")) if b.kind == "jump"}
     assert jumps >= {float(k) for k in range(-15, 16)}
 
@@ -110,17 +110,60 @@ def test_limits(text: str, left: float, right: float) -> None:
     np.testing.assert_allclose((found.left.value, found.right.value), (left, right), rtol=1e-14, atol=0)
 
 
-def test_tails_without_a_limit() -> None:
-    assert analyse("sin(x)").right.kind == "oscillates"
-    assert analyse("x*sin(x)").right.kind == "oscillates"
+@pytest.mark.parametrize("text", ["sin(x)", "x*sin(x)", "sin(x/20)", "sin(x/100)", "tan(x/50)", "x - floor(x)"])
+def test_tails_without_a_limit(text: str) -> None:
+    found = analyse(text)
+    assert (found.left.kind, found.right.kind) == ("oscillates", "oscillates")
+    assert found.intervals[0].direction == found.intervals[-1].direction == "oscillating"
+
+
+def test_tails_outside_the_domain() -> None:
     assert analyse("log(x)").left.kind == "undefined"
+    assert analyse("x**x").left.kind == "undefined"
+    assert analyse("x**x").domain == ((0.0, INF),)
+    # Far out its exponents would have thousands of digits.
+    assert analyse("log(sigmoid(x))**exp(x)").right.kind == "undefined"
+    nowhere = analyse("sqrt(-1 - x**2)")
+    assert (nowhere.domain, nowhere.monotone) == ((), "undefined")
+
+
+@pytest.mark.parametrize(
+    ("text", "period"), [("sin(x/20)", 20 * math.pi), ("sin(x/100)", 100 * math.pi), ("abs(sin(x))", math.pi)]
+)
+def test_what_swings_slowly_or_touches_zero_has_all_its_zeros_near_zero(text: str, period: float) -> None:
+    zeros = np.array([low for low, high in analyse(text).zeros if low == high])
+    np.testing.assert_allclose(zeros[np.abs(zeros) < 3.5 * period] / period, np.arange(-3, 4), rtol=1e-13, atol=1e-13)
+
+
+def test_what_is_nearly_zero_is_no_zero() -> None:
+    assert analyse("(x - 1)**2 + 1e-32").zeros == ()
+    assert (analyse("1e-30*tanh(x)").infimum.value, analyse("1e-30*tanh(x)").supremum.value) == (-1e-30, 1e-30)
+
+
+def test_a_neighbour_makes_no_kink() -> None:
+    # At -1e-7 nothing happens: the kink at 0 is near.
+    assert [b.at for b in breakpoints(actc.parse("relu(x) + abs(x + 1e-7) - (x + 1e-7)*sign(x + 1e-7)"))] == [0.0]
+
+
+def test_parity_is_looked_at_far_out() -> None:
+    assert analyse("relu(x - 10000)").parity == "neither"
+    assert analyse("relu(x - 10000) + relu(-x - 10000)").parity == "even"
 
 
 def test_asymptotes_and_growth() -> None:
     right = analyse("softplus(x) + 1").right
     assert (right.slope, right.offset) == (1.0, 1.0)
+    late = analyse("relu(x - 10000)").right
+    assert (late.slope, late.offset) == (1.0, -10000.0)
+    bent = analyse("x*atan(x)").right
+    assert (bent.slope, bent.offset) == pytest.approx((math.pi / 2, -1.0), rel=1e-15)
+    stairs = analyse("floor(x)").right
+    assert (stairs.value, stairs.slope, stairs.offset) == (INF, 1.0, None)
+    swinging = analyse("x*(2 + sin(x))").right
+    assert (swinging.value, swinging.slope) == (INF, None)
+    assert analyse("silu(x)*erfc(i0e(x))").right.slope == 1.0
     assert analyse("log(x)").right.slope == 0.0
-    assert analyse("x**2").right.slope is None
+    assert analyse("x**2").right.slope == INF
     growing = analyse("exp(x**2/8)").right
     assert growing.growth_power == 2.0
     assert growing.growth_factor == pytest.approx(0.125)

@@ -152,6 +152,8 @@ def test_latex_renders_for_every_row() -> None:
         ("x/(1+abs(x))", r"\frac{x}{1 + \left|x\right|}"),
         ("-(x+1)", r"-\left(x + 1\right)"),
         ("x-(y-z)", r"x - \left(y - z\right)"),
+        ("softplus(x)", r"\operatorname{softplus}(x)"),
+        ("softplus(x, 2)", r"\operatorname{softplus}(x, 2)"),
         ("2/3", r"\frac{2}{3}"),
         ("(2/3)**x", r"{\left(\frac{2}{3}\right)}^{x}"),
         ("(x/y)**2", r"{\left(\frac{x}{y}\right)}^{2}"),

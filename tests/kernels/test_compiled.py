@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from actc.errors import ActcError, ParseError
+import actc
+from actc.errors import ActcError, ArgumentError, ParseError
 from actc.kernels import compile
 from actc.kernels.cache import Cache
 from actc.kernels.errors import UnknownBackendError
@@ -122,6 +126,95 @@ def test_stand_alone_module(text: str, options: dict[str, object], capsys: pytes
     ones = {name: torch.ones(()) for name in f.parameters}
     torch.testing.assert_close(layer(*tensors), f(*tensors, **ones))
     assert list(layer.state_dict()) == list(f.parameters)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*tensors), layer(*tensors))
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            torch.testing.assert_close(compiled(*tensors), layer(*tensors))
+
+
+def names_in_a_stand_alone_module() -> list[str]:
+    """All words of such a file that can be parameters of a module."""
+    found = []
+    for word in sorted(set(re.findall(r"[^\W\d]\w*", compile("x*sigmoid(beta*x)").source("torch")))):
+        try:
+            if parse(f"x*{word}").parameters == (word,) and not hasattr(torch.nn.Module(), word):
+                found.append(word)
+        except ParseError:
+            continue
+    assert {"Function", "INPUTS", "_channel_dim", "_used", "ctx", "nn", "self", "slopes", "v2", "value"} <= set(found)
+    return [*found, "_own_used", "T"]
+
+
+def test_stand_alone_module_with_parameters_of_any_name(capsys: pytest.CaptureFixture[str]) -> None:
+    names = names_in_a_stand_alone_module()
+    for text in (" + ".join(f"sigmoid({name}*x)" for name in names), *(f"x*sigmoid({name}*x)" for name in names)):
+        f = compile(text)
+        namespace: dict[str, object] = {"__name__": "__main__"}
+        exec(f.source("torch"), namespace)
+        assert capsys.readouterr().out == "ok\n", text
+        layer = namespace["Activation"](bounds={f.parameters[0]: (0, 0.5)})  # type: ignore[operator]
+        assert list(layer.state_dict()) == list(f.parameters)
+        x, values = torch.randn(3).double(), dict.fromkeys(f.parameters, 1.0) | {f.parameters[0]: 0.5}
+        torch.testing.assert_close(layer(x), f(x, **values))
+    for name in ("forward", "training", "to"):
+        with pytest.raises(ArgumentError, match=f"cannot have a parameter named '{name}'.*rename it"):
+            compile(f"{name}*x").source("torch")
+
+
+def test_stand_alone_module_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    """All pass their own test and start where the library says."""
+    for known in actc.library.values():
+        f = compile(known)
+        namespace: dict[str, object] = {"__name__": "__main__"}
+        exec(f.source("torch"), namespace)
+        assert capsys.readouterr().out == "ok\n", known.name
+        trained = actc.Activation(known).state_dict()
+        assert namespace["Activation"]().state_dict() == trained  # type: ignore[operator]
+
+
+def test_stand_alone_module_says_that_it_has_first_derivatives_only() -> None:
+    """Nothing is left out silently."""
+    namespace: dict[str, object] = {"__name__": "generated"}
+    exec(compile("erf(beta*x)").source("torch"), namespace)
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        torch.autograd.grad(namespace["Activation"]()(x).sum(), x, create_graph=True)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "types", "shapes"),
+    [
+        ("x*y", (torch.bfloat16, torch.float32), ((2,), ())),
+        ("x*y", (torch.bfloat16, torch.float32), ((), (2,))),
+        ("x*y", (torch.bfloat16, torch.float16), ((2,), (3, 1))),
+        ("x*y + z", (torch.float16, torch.float64, torch.float32), ((), (), ())),
+    ],
+)
+def test_stand_alone_module_promotes_as_actc(text: str, types: Any, shapes: Any) -> None:
+    f = compile(text)
+    namespace: dict[str, object] = {"__name__": "generated"}
+    exec(f.source("torch"), namespace)
+    tensors = [torch.full(shape, 1.5, dtype=dtype) for dtype, shape in zip(types, shapes, strict=True)]
+    found, wanted = namespace["Activation"]()(*tensors), f(*tensors)  # type: ignore[operator]
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape) and torch.equal(found, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_stand_alone_module_for_deployment(tmp_path: Path) -> None:
+    """Saved by torch.jit.trace, exported, and under autocast."""
+    file = tmp_path / "generated.py"
+    file.write_text(compile("x*sigmoid(beta*x)").source("torch"))
+    spec = importlib.util.spec_from_file_location("generated_activation", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    layer, x = module.Activation(shape=(3,), channel_dim=-1), torch.randn(2, 3)
+    torch.jit.trace(layer, (x + 1,)).save(tmp_path / "traced.pt")
+    torch.testing.assert_close(torch.jit.load(tmp_path / "traced.pt")(x), layer(x))
+    torch.testing.assert_close(torch.export.export(layer, (x + 1,)).module()(x), layer(x))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x).dtype == torch.float32 and layer(torch.nn.Linear(3, 3)(x)).dtype == torch.bfloat16
 
 
 def test_stand_alone_module_needs_only_torch(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from actc.kernels import aten, compile
-from actc.kernels.errors import TensorShapeError, TensorTypeError
+from actc.kernels.errors import TensorShapeError
 from actc.parsing import parse
 
 SWISH, GATE = "x*sigmoid(beta*x)", "silu(x)*y"
@@ -218,14 +218,6 @@ def test_threads_share_the_caches() -> None:
     for thread in threads:
         thread.join()
     assert len(results) == 8 and all(torch.equal(results[0], each) for each in results)
-
-
-@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64, torch.uint8])
-def test_other_types_are_refused(dtype: torch.dtype) -> None:
-    with pytest.raises(TensorTypeError, match=r"x is a tensor of torch\.\w+.*x\.float\(\)"):
-        compile("relu(x)")(torch.zeros(3, dtype=dtype))
-    with pytest.raises(TypeError, match=r"beta is a tensor"):
-        compile(SWISH)(torch.zeros(3), beta=torch.zeros(3, dtype=dtype))
 
 
 def test_wrong_shapes_and_devices() -> None:

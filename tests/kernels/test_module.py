@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 import functools
 import io
+import math
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from actc.errors import ActcError
-from actc.kernels.errors import TensorShapeError
+from actc.errors import ActcError, ArgumentError
+from actc.kernels.compiled import compile
+from actc.kernels.errors import TensorShapeError, TensorTypeError
 from actc.kernels.module import Activation, parameter_groups
 from actc.parsing import parse
 
@@ -123,28 +128,102 @@ def test_bounds_work_with_function_transforms() -> None:
     torch.testing.assert_close(forward, reverse)
 
 
-def test_bad_arguments() -> None:
-    for arguments, message in [
-        ({"per": "pixel"}, "per='pixel'"),
-        ({"bounds": {"beta": (2, 1)}}, "must be below"),
-        ({"bounds": {"gamma": (0, 1)}}, "'gamma', which is no parameter"),
-        ({"initial": {"gamma": 1.0}}, "'gamma', which is no parameter"),
-        ({"initial": {"beta": -1.0}, "bounds": {"beta": (0, None)}}, "outside its bounds"),
-    ]:
-        with pytest.raises(ActcError, match=message):
-            Activation(SWISH, **arguments)  # type: ignore[arg-type]
+NO_NUMBERS: list[Any] = ["1.0", None, math.nan, math.inf, 1j, [1, "a"], {}, torch.tensor(1j)]
+NO_BOUNDS: list[Any] = [1.0, None, "ab", (1,), (1, 2, 3), (2, 1), (1, 1), ("0", "1"), (math.nan, 1), (0, [])]
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"per": "pixel"}, "per='pixel': parameters are per \"layer\", \"channel\" or \"neuron\""),
+    ({"per": None}, "per=None: parameters are per"),
+    ({"channels": 3}, "channels=3: it belongs to per=\"channel\", and per is 'layer'"),
+    ({"shape": (3,)}, "shape=(3,): it belongs to per=\"neuron\", and per is 'layer'"),
+    *(
+        ({"per": "channel", "channels": wrong}, f"channels={wrong!r}: write a whole number above 0")
+        for wrong in (-1, 0, 2.5, "3", True, [3])
+    ),
+    ({"per": "channel", "channels": 10**30}, "torch makes no parameter of shape"),
+    ({"per": "neuron", "shape": 3}, "shape=3: write a tuple of whole numbers above 0"),
+    ({"per": "neuron", "shape": "ab"}, "shape='ab': write a tuple"),
+    ({"per": "neuron", "shape": (4, -1)}, "shape[1]=-1: write a tuple"),
+    ({"per": "neuron", "shape": (2.5,)}, "shape[0]=2.5: write a tuple"),
+    *(({"channel_dim": wrong}, f"channel_dim={wrong!r}: write a dimension") for wrong in (1.5, "1", None, True)),
+    ({"initial": 3}, "initial=3: write a mapping by name of parameter, as in initial={'beta': 1.0}"),
+    ({"initial": {"bta": 1.0}}, "initial= names 'bta', which is no parameter; did you mean 'beta'?"),
+    ({"initial": {7: 1.0}}, "initial= names 7, which is no parameter: there is beta"),
+    *(
+        ({"initial": {"beta": wrong}}, f"initial['beta']={wrong!r}: write a finite number")
+        for wrong in NO_NUMBERS
+    ),
+    ({"initial": {"beta": torch.empty((), device="meta")}}, "write a finite number"),
+    ({"initial": {"beta": 10**400}}, "write a finite number"),
+    ({"initial": {"beta": -1.0}, "bounds": {"beta": (0, None)}}, "it lies outside its bounds (0.0, inf)"),
+    ({"bounds": 3}, "bounds=3: write a mapping by name of parameter, as in bounds={'beta': (0, None)}"),
+    ({"bounds": {"zeta": (0, 1)}}, "bounds= names 'zeta', which is no parameter"),
+    *(
+        ({"bounds": {"beta": wrong}}, f"bounds['beta']={wrong!r}: write two numbers, the lower first, or None")
+        for wrong in NO_BOUNDS
+    ),
+    ({"dtype": torch.int32}, "dtype=torch.int32: parameters are of torch.float32, "),
+    ({"dtype": torch.complex64}, "dtype=torch.complex64: parameters are of"),
+    ({"dtype": "float32"}, "dtype='float32': parameters are of"),
+    ({"device": "cup"}, "on device 'cup': "),
+    ({"device": torch.float32}, "on device torch.float32: "),
+    *(({"safe": wrong}, f"safe={wrong!r}: write True or False") for wrong in ("yes", 1, None)),
+    *(({"clamp": wrong}, f"clamp={wrong!r}: write the bound") for wrong in (-1, 0, math.nan, math.inf, "3", [1])),
+    ({"backend": "atne"}, "unknown backend 'atne'; did you mean 'aten'?"),
+    ({"backend": ["aten"]}, "backend=['aten']: write its name, or \"auto\""),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), BAD, ids=str)
+def test_bad_arguments(options: dict[str, Any], said: str) -> None:
+    """Each is refused in one line that names the argument, what was given and what to write."""
+    with pytest.raises(ActcError) as raised:
+        Activation(SWISH, **options)
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_bad_shapes_and_names() -> None:
     with pytest.raises(TensorShapeError, match="needs channels="):
         Activation(SWISH, per="channel")
     with pytest.raises(TensorShapeError, match="needs shape="):
         Activation(SWISH, per="neuron")
     with pytest.raises(TensorShapeError, match=r"initial value of beta has shape \(2,\)"):
         Activation(SWISH, per="channel", channels=3, initial={"beta": [1.0, 2.0]})
+    layer = Activation(SWISH, per="channel", channels=3)
     with pytest.raises(TensorShapeError, match=r"3 channels along dimension 1, and the input has shape \(2, 4\)"):
-        Activation(SWISH, per="channel", channels=3)(torch.zeros(2, 4))
+        layer(torch.zeros(2, 4))
     with pytest.raises(TensorShapeError, match="channel_dim"):
-        Activation(SWISH, per="channel", channels=3)(torch.zeros(3))
-    with pytest.raises(ActcError, match="'training'"):
+        layer(torch.zeros(3))
+    with pytest.raises(TensorTypeError, match="x must be a tensor, not list"):
+        layer([1.0])
+    with pytest.raises(ArgumentError, match=r"takes 1 tensor\(s\), got 0"):
+        layer()
+    with pytest.raises(ArgumentError, match="no parameter 'bta'"):
+        layer.reset_parameters("bta")
+    with pytest.raises(ArgumentError, match="'training'"):
         Activation("training*x")
+
+
+def test_whole_numbers_of_any_type() -> None:
+    numbers: list[Any] = [np.int64(3), torch.tensor(3)]
+    for channels in numbers:
+        layer = Activation(SWISH, per="channel", channels=channels, channel_dim=channels - 4)
+        assert layer.beta.shape == (3,) and layer(torch.zeros(2, 3)).shape == (2, 3)
+
+
+def test_compiled_functions_keep_their_options() -> None:
+    safe = compile("beta/x", safe=True)
+    assert Activation(safe).function is safe and compile(safe) is safe
+    for options in ({"safe": True}, {"clamp": 3.0}, {"backend": "aten"}):
+        with pytest.raises(ArgumentError, match="is compiled already"):
+            Activation(safe, **options)
+
+
+def test_starts_where_the_library_says() -> None:
+    """Also by way of actc.compile, and of a pickle of that."""
+    row = SimpleNamespace(expr=parse(SWISH), initial={"beta": 0.25})
+    compiled = compile(row)
+    for each in (row, compiled, pickle.loads(pickle.dumps(compiled))):
+        assert Activation(each).beta.item() == 0.25
 
 
 def test_repr_says_what_it_is() -> None:
@@ -176,6 +255,57 @@ def test_state_dict_of_the_first_version_still_loads() -> None:
     assert model.act.beta.item() == 2.0
 
 
+def test_what_the_first_version_saved_still_loads() -> None:
+    """`activation_v1.pt` is frozen, and a file like it comes with every change of what pickles hold.
+
+    The first version wrote it by
+
+        layer = Activation("x*sigmoid(beta*x) + alpha/x", per="channel", channels=3, channel_dim=-1,
+                           initial={"beta": [0.5, 1.0, 2.0]}, bounds={"beta": (0, 4)}, safe=True)
+        with torch.no_grad():
+            layer.alpha.fill_(0.25)
+        function = actc.compile("silu(x)*y + gamma", clamp=10.0)
+        torch.save({"model": nn.Sequential(nn.ReLU(), layer).eval(), "function": function}, "activation_v1.pt")
+    """
+    saved = torch.load(Path(__file__).parent / "data" / "activation_v1.pt", weights_only=False)
+    x = torch.tensor([[-1.0, 0.0, 2.0], [0.5, 1.0, -3.0]])
+    layer = saved["model"][1]
+    assert repr(layer) == (
+        "Activation('x*sigmoid(beta*x) + alpha/x', per='channel', shape=(3,), channel_dim=-1, "
+        "bounds={'beta': (0.0, 4.0)})"
+    )
+    assert not layer.training and repr(layer.function) == "actc.compile('x*sigmoid(beta*x) + alpha/x', safe=True)"
+    beta, positive = torch.tensor([0.5, 1.0, 2.0]), torch.relu(x)
+    expected = swish(positive, beta) + torch.where(positive == 0, 0.0, 0.25 / positive)
+    torch.testing.assert_close(saved["model"](x), expected)
+    layer.reset_parameters()
+    assert layer.alpha.tolist() == [1.0] * 3 and layer.beta.tolist() == [0.5, 1.0, 2.0]
+    y = torch.tensor(20.0)
+    assert saved["function"](x, y, gamma=1.0).max() == 10.0
+    again = io.BytesIO()
+    torch.save(saved, again)
+
+
+def test_keys_of_the_first_version_still_run() -> None:
+    """Frozen: what a model holds that was exported by the first version."""
+    key = (
+        '{"expression":"x*sigmoid(beta*x)","variables":["x"],"parameters":["beta"],"order":[1,0],"backend":"aten"}'
+    )
+    x = torch.linspace(-2, 2, 5, dtype=torch.float64, requires_grad=True)
+    found = torch.ops.actc.forward([x], [torch.tensor(1.5)], key)
+    (slope,) = torch.autograd.grad(swish(x, torch.tensor(1.5, dtype=torch.float64)).sum(), x)
+    torch.testing.assert_close(found, slope)
+
+
+def test_pickles_hold_public_facts_alone() -> None:
+    """Private attributes may get other names in a later version."""
+    layer = Activation(SWISH, bounds={"beta": (0, 2)})
+    state = layer.__getstate__()
+    assert set(state["actc.Activation"]) == {"function", "per", "channel_dim", "bounds", "initial"}
+    assert state.keys() - {"actc.Activation"} == vars(nn.Module()).keys()
+    assert pickle.loads(pickle.dumps(nn.Sequential(layer, layer)))[0].beta is not layer.beta
+
+
 def test_moves_between_types() -> None:
     layer = Activation(SWISH).to(torch.bfloat16)
     assert layer.beta.dtype == torch.bfloat16
@@ -203,6 +333,43 @@ def test_parameter_groups() -> None:
     assert optimizer.param_groups[1]["betas"] == (0.5, 0.9)
     assert len(parameter_groups(nn.Linear(2, 2))) == 1
     assert len(parameter_groups(Activation(SWISH))) == 1
+
+
+def test_parameter_groups_of_shared_and_frozen_parameters() -> None:
+    """Every parameter stands in one group once, so that every optimizer takes them; frozen ones stay as they are."""
+    first, second, frozen = Activation(SWISH), Activation(SWISH), Activation("a*x")
+    second.beta = first.beta
+    frozen.a.requires_grad_(False)
+    linear = nn.Linear(2, 2)
+    model = nn.Sequential(linear, first, second, frozen, nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)))
+    ordinary, own = parameter_groups(model, lr=0.5)
+    assert {id(p) for p in own["params"]} == {id(first.beta), id(frozen.a)} and len(own["params"]) == 2
+    assert {id(p) for p in ordinary["params"]} == {id(p) for p in model.parameters()} - {id(p) for p in own["params"]}
+    optimizer = torch.optim.SGD([ordinary, {**own, "momentum": 0.5}], lr=0.0, weight_decay=0.1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"1.beta", "2.beta"}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        (None, {}, "model=None: write the torch.nn.Module"),
+        ([nn.Linear(2, 2)], {}, "write the torch.nn.Module"),
+        (nn.Linear(2, 2), {"lr": "fast"}, "lr='fast': write a finite number, 0 or more"),
+        (nn.Linear(2, 2), {"lr": -1.0}, "lr=-1.0: write"),
+        (nn.Linear(2, 2), {"lr": math.nan}, "lr=nan: write"),
+        (nn.Linear(2, 2), {"weight_decay": None}, "weight_decay=None: write"),
+        (nn.Linear(2, 2), {"params": []}, "params=[]: the parameters are those of the model"),
+    ],
+    ids=str,
+)
+def test_bad_parameter_groups(model: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        parameter_groups(model, **options)
+    assert said in str(raised.value)
 
 
 def test_training_learns_the_parameter() -> None:

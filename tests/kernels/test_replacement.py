@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import actc
-from actc.errors import ActcError
+from actc.errors import ActcError, ArgumentError
 from actc.kernels.errors import ReplacementError, TensorShapeError
 from actc.kernels.module import Activation
 from actc.kernels.replacement import replace
@@ -445,6 +445,10 @@ def test_nothing_found_says_what_there_is() -> None:
         ({"per": "channel"}, ReplacementError, 'per="channel" needs example_input='),
         ({"per": "neuron"}, ReplacementError, 'per="neuron" needs example_input='),
         ({"per": "pixel"}, ActcError, "per='pixel'"),
+        ({"channel_dim": "last"}, ArgumentError, "channel_dim='last': write a dimension"),
+        ({"each_call": "no"}, ArgumentError, "each_call='no': write True or False"),
+        ({"safe": "no"}, ArgumentError, "safe='no': write True or False"),
+        ({"backend": "atne"}, ActcError, "did you mean 'aten'"),
         ({"initial": {"gamma": 1.0}}, ActcError, "'gamma', which is no parameter"),
         ({"bounds": {"gamma": (0, 1)}}, ActcError, "'gamma', which is no parameter"),
         ({"initial": {"beta": 5.0}, "bounds": {"beta": (0, 1)}}, ActcError, "outside its bounds"),
@@ -480,8 +484,57 @@ def test_an_error_leaves_the_model_as_it_was(arguments: dict[str, Any], error: t
     assert list(model.named_modules()) == before
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("encoder.layer.atc", "has no 'encoder.layer.atc'; did you mean 'encoder.layer.act'?"),
+        ("GELU", "the type is torch.nn.GELU, without quotation marks"),
+        ((), "what to replace is a type of modules"),
+        (max, "builtins.max, taken for a predicate of a module's name and the module, fails on 'encoder' with Type"),
+        (lambda name: True, "fails on 'encoder' with TypeError"),
+        (lambda name, module: torch.ones(2) > 0, "fails on 'encoder' with RuntimeError"),
+        (nn.SELU, "modules in spare, which torch sees in a ModuleList or ModuleDict only"),
+    ],
+)
+def test_nothing_found_says_what_could_be_meant(what: Any, said: str) -> None:
+    model, encoder = nn.Module(), nn.Module()
+    model.encoder, encoder.layer, encoder.layer.act = encoder, nn.Module(), nn.GELU()
+    model.spare = [nn.SELU()]  # type: ignore[assignment]
+    with pytest.raises(ReplacementError) as raised:
+        replace(model, what, SWISH)
+    assert said in str(raised.value) and isinstance(encoder.layer.act, nn.GELU)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_models_with_nothing_to_change() -> None:
+    with pytest.raises(ReplacementError, match=r"this ReLU is the model itself: make an actc.Activation"):
+        replace(nn.ReLU(), nn.ReLU, SWISH)
+    scripted = torch.jit.script(convolutional())
+    for model in (scripted, torch.jit.freeze(scripted.eval())):
+        with pytest.raises(ReplacementError, match="replace in the model first, then script it"):
+            replace(model, nn.ReLU, SWISH)
+
+
+def test_wrapped_and_unfinished_models() -> None:
+    """DataParallel, torch.compile, parameters that a first call makes, and frozen ones."""
+    x = torch.randn(2, 3)
+    parallel = nn.DataParallel(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
+    assert [site.name for site in replace(parallel, nn.ReLU, SWISH).sites] == ["module.1"]
+    torch.testing.assert_close(parallel(x), F.silu(parallel.module[0](x)))
+    plain = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    compiled: Any = torch.compile(plain, backend="eager")
+    compiled(x)
+    replace(compiled, nn.ReLU, SWISH)
+    torch.testing.assert_close(compiled(x), F.silu(plain[0](x)))
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU())
+    assert replace(lazy, nn.ReLU, SWISH).sites[0].new.beta.device.type == "cpu"
+    torch.testing.assert_close(lazy(x), F.silu(lazy[0](x)))
+    frozen = nn.Sequential(nn.Linear(3, 3), nn.ReLU()).requires_grad_(False)
+    assert replace(frozen, nn.ReLU, SWISH).sites[0].new.beta.requires_grad
+
+
 def test_what_is_no_module() -> None:
-    with pytest.raises(TypeError, match=r"works on a torch.nn.Module, not on function"):
+    with pytest.raises(ArgumentError, match=r"model=<function .*: write the torch.nn.Module"):
         replace(F.relu, nn.ReLU, "erf(x)")  # type: ignore[arg-type]
 
 

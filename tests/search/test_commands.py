@@ -96,8 +96,12 @@ def test_no_study(tmp_path: Path, command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "--trials", "-1", "--out", "x"), "must not be negative"),
-        (("run", "--workers", "0", "--out", "x"), "must be at least 1"),
+        (("run", "--trials", "-1", "--out", "x"), "must be a whole number, 0 or more, not '-1'"),
+        (("run", "--workers", "0", "--out", "x"), "must be a whole number, 1 or more, not '0'"),
+        (("run", "--seed", "one", "--out", "x"), "must be a whole number, 0 or more, not 'one'"),
+        (("run", "--limit", "nan", "--out", "x"), "must be a number of seconds above 0, not 'nan'"),
+        (("resume", "--limit", "0", "--out", "x"), "must be a number of seconds above 0, not '0'"),
+        (("run", "--out", ""), "must name a directory"),
         (("run",), "required: --out"),
         ((), "required: run | resume | status | report"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html.parser
 import os
 import re
@@ -14,7 +15,9 @@ import pytest
 
 from actc.search import Study, StudyError, read, report
 from actc.search.final import BASELINES, contenders
+from actc.search.report import figures
 from actc.search.report.snippet import snippet
+from actc.search.report.wording import code
 
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
@@ -138,14 +141,32 @@ def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = report.write(folder).read_bytes()
 
-    def full(*arguments: Any, **options: Any) -> int:
-        raise OSError(28, "No space left on device")
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(StudyError, match=r"No space left on device.*study itself is safe.*actc search report"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StudyError, match=r"the disk is full.*study itself is safe.*actc search report"):
         report.write(folder)
     assert (folder / "report.html").read_bytes() == before
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_lines_break_where_the_function_or_its_slope_jumps() -> None:
+    """ReLU's slope is drawn as two pieces, not as one that rises at 0."""
+    paths = re.findall(r'<path d="([^"]*)"[^>]*stroke-dasharray', figures.curve("relu(x)"))
+    assert [path.count("M") for path in paths] == [2]
+
+
+def test_a_power_is_not_broken_in_two() -> None:
+    assert code("x**2 * y, z") == "<code>x**<wbr>2 *<wbr> y, <wbr>z</code>"
+
+
+def test_functions_of_more_than_x_are_reported_too(tmp_path: Path) -> None:
+    with Study(tmp_path, lambda expr, seed: 0.5, strategy=lambda history, rng: ["x*sigmoid(beta*x)"]) as study:
+        study.run(1)
+    text, _ = checked(report.write(tmp_path))
+    assert "depends on x, beta" in text
+    assert "init.normal_" not in text
 
 
 @pytest.mark.parametrize("expression", ["x*erfc(x)", "max(x, 1/x)"])
@@ -155,13 +176,3 @@ def test_the_snippet_runs(expression: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "torch.Size([8, 10])\n"
-
-
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full on this system")
-def test_dev_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The draft is a link to the device that is always full: the real error of a real write.
-    draft = folder / f".report.html.{os.getpid()}"
-    draft.symlink_to("/dev/full")
-    with pytest.raises(StudyError, match="No space left on device"):
-        report.write(folder)
-    assert not (folder / "report.html").exists()

@@ -17,6 +17,10 @@ from actc.search.trial import Stage
 DATA = Path(__file__).parent / "data"
 
 
+def flat(expr: object, seed: int) -> float:
+    return 1.0
+
+
 def trial(number: int, outcome: Outcome, stage: Stage = Stage.SEARCH) -> Trial:
     return Trial(stage, number, "x*erf(x)", "erf(x)*x", {"index": 7}, 2**32 - 1, {"recipe": {"epochs": 3}}, outcome)
 
@@ -88,7 +92,8 @@ def test_yesterdays_files_stay_readable(tmp_path: Path) -> None:
 
 
 def changed(folder: Path, statement: str) -> Path:
-    Store(folder, {"seed": 1}).close()
+    if not (folder / "study.sqlite").exists():
+        Store(folder, {"seed": 1}).close()
     connection = sqlite3.connect(folder / "study.sqlite")
     connection.execute(statement)
     connection.commit()
@@ -152,6 +157,63 @@ def test_unreadable_values_are_damage_too(tmp_path: Path) -> None:
     changed(tmp_path, "update trials set metrics = '{' where number = 1")
     with pytest.raises(StudyError, match="is damaged"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table trials",
+        "drop table study",
+        "delete from study",
+        "update study set value = '3'",
+        "update study set value = '{}'",
+        "alter table trials drop column message",
+        "update trials set number = number + 5",
+        "update trials set seed = 'first'",
+        "update trials set metrics = '[1]'",
+        "update trials set epochs = '3'",
+        "pragma user_version = 0",
+    ],
+)
+def test_what_a_study_lacks_is_damage_too(tmp_path: Path, statement: str) -> None:
+    """Found by whoever opens it, and the study is free afterwards."""
+    with Study(tmp_path, flat, seed=1) as study:
+        study.run(3)
+    file = changed(tmp_path, statement)
+    before = file.read_bytes()
+    for attempt in (lambda: read(tmp_path), lambda: Study(tmp_path, flat, seed=1)):
+        with pytest.raises(StudyError, match=r"is damaged \(.*was left as it is"):
+            attempt()
+    assert file.read_bytes() == before
+
+
+def test_a_function_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    with Study(tmp_path, flat, seed=1) as study:
+        study.run(3)
+    changed(tmp_path, "update trials set expression = 'foo((' where number = 1")
+    for _ in range(2):
+        with pytest.raises(StudyError, match=r"is damaged \(a trial's function can't be read"):
+            Study(tmp_path, flat, seed=1)
+
+
+def test_something_else_in_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a" / "study.sqlite").mkdir(parents=True)
+    for attempt in (lambda: read(tmp_path / "a"), lambda: Study(tmp_path / "a", flat)):
+        with pytest.raises(StudyError, match=r"study\.sqlite is a directory.*move it away"):
+            attempt()
+    (tmp_path / "b" / "study.lock").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "study.lock").write_bytes(b"no lock " * 1000)
+    for name in ("b", "c"):
+        with pytest.raises(StudyError, match=r"study\.lock is no lock.*move it away, it holds nothing of the study"):
+            Study(tmp_path / name, flat)
+
+
+def test_a_closed_study_says_so(tmp_path: Path) -> None:
+    with Study(tmp_path, flat) as study:
+        study.run(1)
+    with pytest.raises(StudyError, match="was closed: open it again"):
+        study.run(2)
 
 
 def test_no_study_there(tmp_path: Path) -> None:

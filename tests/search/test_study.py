@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from actc.errors import ArgumentError
 from actc.search import Outcome, Status, Study, StudyError, Trial, processes, read
 from tests.search.conftest import HELPERS
 
@@ -87,6 +88,69 @@ def test_a_missing_metric_is_named(tmp_path: Path) -> None:
         assert study.trials[0].outcome.message == (
             "the objective returned acc, but not 'accuracy', which the study maximises"
         )
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (None, "the objective returned score=None, which is no number"),
+        ("0.5", "the objective returned score='0.5', which is no number"),
+        ({"score": [1]}, "the objective returned score=[1], which is no number"),
+        ({"score": 10**400}, "which is no number"),
+        ({"score": 1.0, "epochs": 3}, "the objective returned epochs=3: return a list with a mapping an epoch"),
+        ({"score": 1.0, "epochs": [{"loss": "x"}]}, "the objective returned loss='x', which is no number"),
+        ({}, "the objective returned nothing, but not 'score'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_metric_fails_the_trial(tmp_path: Path, returned: Any, said: str) -> None:
+    with Study(tmp_path / "study", lambda expr, seed: returned) as study:
+        study.run(1)
+        (trial,) = study.trials
+    assert trial.status is Status.FAILED and said in trial.outcome.message.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"seed": -1}, "seed=-1: write a whole number, 0 or more"),
+        ({"seed": 1.5}, "seed=1.5: write"),
+        ({"seed": "a"}, "seed='a': write"),
+        ({"metric": 3}, "metric=3: write the name"),
+        ({"strategy": 3}, "strategy=3: write a strategy's name"),
+        ({"objective": 3}, "objective=3: write a function"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_of_a_study(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        Study(tmp_path / "study", **{"objective": lambda expr, seed: 1.0, **arguments})
+    assert said in str(raised.value) and not (tmp_path / "study").exists()
+
+
+def test_bad_arguments_of_a_run(tmp_path: Path, objectives: Any) -> None:
+    with Study(tmp_path / "study", objectives.flatness) as study:
+        wrong: list[dict[str, Any]] = [
+            {"trials": -1},
+            {"trials": "3"},
+            {"slots": 0},
+            {"limit": -1},
+            {"limit": float("nan")},
+            {"executor": 3},
+        ]
+        for options in wrong:
+            with pytest.raises(ArgumentError, match=f"^{next(iter(options))}=.*: write"):
+                study.run(**{"trials": 1, **options})
+        assert not study.trials
+
+
+@pytest.mark.parametrize("proposals", [None, 3, "relu(x)", ["sigmod(x)"], [None]], ids=str)
+def test_a_strategy_that_proposes_no_functions(tmp_path: Path, proposals: Any) -> None:
+    with (
+        Study(tmp_path / "study", lambda expr, seed: 1.0, strategy=lambda history, rng: proposals) as study,
+        pytest.raises(StudyError, match=r"the strategy .*lambda.* (proposed|gave) .*(no list|did you mean|takes text)"),
+    ):
+        study.run(1)
 
 
 def test_an_objective_that_always_raises_stops_the_study(tmp_path: Path, objectives: Any) -> None:

@@ -113,6 +113,16 @@ def test_training_learns_and_depends_on_the_seed_alone() -> None:
     assert trained("relu(x)", 2).epochs != first.epochs
 
 
+def test_scaled_weights_let_silu_learn() -> None:
+    """After two epochs PyTorch's default weights are still near chance; those scaled by the gain are far from it."""
+    task = tasks.named("digits")
+    torch.manual_seed(1)
+    model, _ = network("silu(x)")
+    default = train(model, task.train, task.validation, task.classes, SHORT, torch.Generator().manual_seed(1))
+    assert default.epochs[-1]["validation_accuracy"] < 0.3
+    assert trained("silu(x)", 1).epochs[-1]["validation_accuracy"] > 0.6
+
+
 def test_the_hopeless_are_given_up() -> None:
     result = trained("0*x + 1", 1)
     assert len(result.epochs) == 2
