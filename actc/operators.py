@@ -226,16 +226,14 @@ def _mp_exp(a: Any) -> Any:
 
 
 def _mp_pow(a: Any, b: Any) -> Any:
-    if a == 0 and b < 0:
-        return mp.inf
-    if (
-        a != 0
-        and b != 0
-        and mp.isfinite(a)
-        and mp.isfinite(b)
-        and abs(a) != 1
-        and mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE
-    ):
+    if not (mp.isfinite(a) and mp.isfinite(b)) or b == 0:
+        return a**b
+    if a == 0:
+        return mp.zero if b > 0 else mp.inf
+    if abs(a) == 1:
+        # A number too large for its last digit to be seen is even; mpmath would write out its digits.
+        return a ** (b if mp.mag(b) < _HUGE else 2)
+    if mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE:
         return mp.inf if (b > 0) == (abs(a) > 1) else mp.zero
     return a**b
 

@@ -188,9 +188,17 @@ def execute(
     alone: Trial | None = None
     exhausted = False
 
+    def submitted(trial: Trial) -> Future[Outcome]:
+        return executor.submit(evaluate, objective(trial), trial.expression, trial.seed, limit)
+
     def launch(trial: Trial) -> None:
+        future: Future[Outcome]
         try:
-            future = executor.submit(evaluate, objective(trial), trial.expression, trial.seed, limit)
+            try:
+                future = submitted(trial)
+            except OSError:
+                # A pool that breaks just while it starts a process finds a handle closed; asked again, it knows.
+                future = submitted(trial)
         except BrokenExecutor as error:
             future = Future()
             future.set_exception(error)

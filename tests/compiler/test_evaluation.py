@@ -168,6 +168,9 @@ def test_float64_agrees_with_many_digits_where_it_is_well_conditioned(e: Expr, x
     with np.errstate(all="ignore"):
         intermediate = [n.evaluate(x=x) for n in _nodes(e)]
     assume(all(np.isfinite(v) and (v == 0 or 1e-100 < abs(v) < 1e100) for v in intermediate))
+    # What underflows may decide a choice.
+    zeros = [n for n, v in zip(_nodes(e), intermediate, strict=True) if v == 0]
+    assume(all(n.evaluate_mp(25, **({"x": x} if n.symbols else {})) == 0 for n in zeros))
     assume(np.ptp(got) <= 1e-11 * abs(got[0]))
     slopes = [abs(float(derivative(e, "x").evaluate(x=v))) for v in nearby]
     assume(all(math.isfinite(s) and s < 1e6 for s in slopes))
@@ -196,6 +199,20 @@ def test_huge_numbers_end_at_once(text: str) -> None:
     for order in range(3):
         derivative(e, "x", order).latex()
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(x < 0)**(7763446403**7763446403)", 0.0),
+        ("(x < 0)**-(7763446403**7763446403)", math.inf),
+        ("(x > 0)**(7763446403**7763446403)", 1.0),
+        ("(-(x > 0))**(7763446403**7763446403)", 1.0),
+    ],
+)
+def test_powers_of_zero_and_one_need_no_digits(text: str, value: float) -> None:
+    """mpmath would write out the exponent, of more digits than there is memory."""
+    assert parse(text).evaluate_mp(x=1.5) == value
 
 
 @pytest.mark.parametrize("name", [row.name for row in OPERATORS.values() if row.arity - len(row.defaults) == 1])
