@@ -138,4 +138,5 @@ _EXACT: dict[str, Callable[[Fraction, Fraction], int | Fraction]] = {
     "lt": lambda a, b: int(a < b),
     "gt": lambda a, b: int(a > b),
     "eq": lambda a, b: int(a == b),
+    "ne": lambda a, b: int(a != b),
 }

@@ -269,8 +269,8 @@ def _mp_i(order: int, a: Any) -> Any:
 
 def _mp_softplus(a: Any, beta: Any) -> Any:
     t = beta * a
-    grown = _mp_exp(t)
-    return t / beta if mp.isinf(grown) else mp.log1p(grown) / beta
+    # e^−t is below every precision that is asked for.
+    return a if t > 10**5 else mp.log1p(_mp_exp(t)) / beta
 
 
 def _mp_clip(a: Any, low: Any, high: Any) -> Any:
@@ -418,7 +418,12 @@ _ROWS = (
         numpy=np.power,
         aten="torch.pow({0}, {1})",
         sympy="{0}**{1}",
-        derivative=("where(y == 0, 0, y*x**(y - 1))", "where((x == 0)*(y >= 0), 0, x**y*log(x))"),
+        # Where y - 1 is rounded, one of the two ways back shows it: log x would magnify what is lost, and a whole
+        # number lose its parity. x/x is 1 for all but 0 and the infinities.
+        derivative=(
+            "where(y == 0, 0, where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x/x == 1), y*x**y/x, y*x**(y - 1)))",
+            "where((x == 0)*(y >= 0), 0, x**y*log(x))",
+        ),
         safe="saturate(pow_no_nan(x, y))",
     ),
     Operator(
@@ -512,10 +517,27 @@ _ROWS = (
         aten="torch.hypot({t0}, {t1})",
         onnx="a = max(abs(x), abs(y)); b = min(abs(x), abs(y)); where(b < a, a*sqrt(1 + square(b/a)), a*sqrt(2))",
         sympy="sqrt({0}**2 + {1}**2)",
-        derivative=("div_no_nan(x, hypot(x, y))", "div_no_nan(y, hypot(x, y))"),
+        derivative=("hypot_slope(x, y)", "hypot_slope(y, x)"),
         safe="saturate(hypot(x, y))",
         image=(0.0, INF),
         laws=frozenset({_C, _A}),
+    ),
+    Operator(
+        "hypot_slope(x, y)",
+        mpmath=lambda a, b: a / mp.hypot(a, b) if a else mp.zero,
+        # By the larger of the two, as hypot itself overflows and has few digits in the subnormal range.
+        definition="m = saturate(max(abs(x), abs(y))); a = div_no_nan(x, m); "
+        "div_no_nan(a, hypot(a, div_no_nan(y, m)))",
+        derivative=(
+            "s = hypot_slope(y, x); s*div_no_nan(s, hypot(x, y))",
+            "-hypot_slope(y, x)*div_no_nan(hypot_slope(x, y), hypot(x, y))",
+        ),
+        safe="saturate(hypot_slope(x, y))",
+        image=(-1.0, 1.0),
+        poles=(0.0,),
+        monotone=1,
+        parity="odd",
+        source="∂hypot/∂x: x/hypot(x, y), 0 at the origin",
     ),
     # --- choice --------------------------------------------------------------------------------------------------
     Operator(
@@ -613,7 +635,11 @@ _ROWS = (
         "pow_no_nan(x, y)",
         mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else a**b,
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
-        derivative=("y*pow_no_nan(x, y - 1)", "where(x > 0, x**y*log(x), 0)"),
+        derivative=(
+            "where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x != 0), "
+            "div_no_nan(y*pow_no_nan(x, y), x), y*pow_no_nan(x, y - 1))",
+            "where(x > 0, x**y*log(x), 0)",
+        ),
         safe="saturate(pow_no_nan(x, y))",
         poles=(0.0,),
         source="0 at the pole and outside the domain",
@@ -1019,10 +1045,13 @@ _ROWS = (
         "softplus(x, beta=1)",
         analytic=True,
         mpmath=lambda a, b: _mp_softplus(a, b),
-        definition="(log1p(exp(-abs(beta*x))) + max(beta*x, 0))/beta",
+        # A small β magnifies an exponential below the normal range: as a square its root keeps the digits.
+        definition="t = abs(beta*x); g = exp(-t/2); where(beta*x > 0, x, 0) + "
+        "where((abs(beta) < 1)*(t > 99), g*(g/beta), log1p(exp(-t))/beta)",
         derivative=(
             "sigmoid(beta*x)",
-            "t = abs(beta*x); -(t*sigmoid(-t) + log1p(exp(-t)))/beta/beta",
+            "t = min(abs(beta*x), 4000); g = exp(-t/2); "
+            "-where(t > 99, (t + 1)*square(g/beta), (t*sigmoid(-t) + log1p(exp(-t)))/beta/beta)",
         ),
         safe="saturate(softplus(x, beta))",
         image=(0.0, INF),
@@ -1096,7 +1125,11 @@ _ROWS = (
         "elu(x, alpha=1)",
         mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a),
         definition="where(x > 0, x, alpha*expm1(min(x, 0)))",
-        derivative=("where(x > 0, 1, alpha*exp(min(x, 0)))", "where(x > 0, 0, expm1(min(x, 0)))"),
+        # A large α magnifies an exponential below the normal range: as a square its root keeps the digits.
+        derivative=(
+            "g = exp(min(x, 0)/2); where(x > 0, 1, where(alpha*alpha > 1, alpha*g*g, alpha*exp(min(x, 0))))",
+            "where(x > 0, 0, expm1(min(x, 0)))",
+        ),
         image=(-1.0, INF),
         monotone=1,
         at_infinity=(-1.0, INF),
@@ -1105,7 +1138,8 @@ _ROWS = (
     Operator(
         "celu(x, alpha=1)",
         mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s) if s != 0 else mp.zero,
-        definition="where(alpha == 0, max(x, 0), where(x >= 0, x, alpha*expm1(min(x, 0)/alpha)))",
+        # Close to 0 it is x to the last digit, where x/α may have lost all of its own below the normal range.
+        definition="where(alpha == 0, max(x, 0), where(x >= -1e-17*abs(alpha), x, alpha*expm1(min(x, 0)/alpha)))",
         derivative=(
             "where(x > 0, 1, exp(min(x, 0)/alpha))",
             # e^t − 1 and t·e^t agree to the first order in t; below −800 the exponential is 0, but ∞·0 were NaN.

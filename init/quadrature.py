@@ -148,7 +148,7 @@ def _integrate(
         keep = close & panel.finite
         for row in range(_ROWS):
             done[row] += _per_owner(owner[keep], panel.sums[row][keep], n)
-        kept.append((owner[keep], panel.values[keep], panel.weights[keep]))
+        kept.append((owner[keep], panel.values[keep], panel.roots[keep]))
         if close.all():
             break
         opened = opened + np.bincount(owner[~close], minlength=n)
@@ -157,9 +157,9 @@ def _integrate(
     mean, second = done[_MEAN], done[_SECOND]
     # The variance from the nodes themselves: second - mean² would cancel.
     var = np.zeros(n)
-    for owners, values, weights in kept:
-        centred = np.where(weights > 0, values - mean[owners][:, None], 0.0)
-        var += _per_owner(owners, (centred**2 * weights).sum(axis=1), n)
+    for owners, values, roots in kept:
+        centred = np.where(roots > 0, values - mean[owners][:, None], 0.0)
+        var += _per_owner(owners, ((centred * roots) ** 2).sum(axis=1), n)
     mean_slip, second_slip = _slips(function, means, stds, breakpoints)
     mean_error = done[_MEAN_GAP] + _UNIT * (done[_MEAN_ROUNDING] + mean_slip) + _SMALLEST
     second_error = done[_SECOND_GAP] + _UNIT * (done[_SECOND_ROUNDING] + second_slip) + _SMALLEST
@@ -245,7 +245,7 @@ _ROWS = 7
 class _Panels:
     sums: Floats  #: (7, panels), the rows named above
     values: Floats  #: (panels, 21), f at the nodes
-    weights: Floats  #: (panels, 21), density times Kronrod weight
+    roots: Floats  #: (panels, 21), of the density times the Kronrod weight
     finite: Any  #: (panels,), f is finite at every node that counts
     hopeless: Any  #: (panels,), f is finite at no node
 
@@ -270,16 +270,17 @@ def _evaluate(function: Callable[[Floats], Floats], work: _Work) -> _Panels:
     # Where a sum overflows, the moment is inf and no gap needs narrowing.
     sums[_MEAN_GAP] = np.nan_to_num(np.abs(sums[_MEAN] - (first * gauss).sum(axis=1)), nan=0.0, posinf=0.0)
     sums[_SECOND_GAP] = np.nan_to_num(np.abs(sums[_SECOND] - (second * gauss).sum(axis=1)), nan=0.0, posinf=0.0)
-    # Rounding: the density's exponent moves by z²u; 8 units for the function and as many for sums. An
+    # Rounding: z is off by 4u·|z|, once each for the root, the difference, the quotient and the sum that it comes
+    # from, so the density's exponent moves by 4z²u; 8 units for the function and as many for sums. An
     # argument off by u·(|anchor| + |std·offset|), or a function as good as its argument, moves f by |x f'|u:
     # f's variation between neighbouring nodes times |x| and the density.
-    relative = 16 + z * z
+    relative = 16 + 4 * z * z
     moved = 16 * np.abs(np.diff(f, axis=1)) * (np.abs(work.anchor_x)[:, None] + std * np.abs(offset[:, 1:])) / std
     density = np.maximum(root[:, 1:], root[:, :-1])
     sums[_MEAN_ROUNDING] = (np.abs(first) * relative * kronrod).sum(axis=1) + (moved * density * density).sum(axis=1)
     beside = np.maximum(np.abs(q[:, 1:]), np.abs(q[:, :-1]))
     sums[_SECOND_ROUNDING] = 2 * (second * relative * kronrod).sum(axis=1) + 2 * (moved * density * beside).sum(axis=1)
-    return _Panels(sums, f, root * root * kronrod, here.all(axis=1), ~here.any(axis=1))
+    return _Panels(sums, f, root * np.sqrt(kronrod), here.all(axis=1), ~here.any(axis=1))
 
 
 def _per_owner(owner: Any, values: Floats, n: int) -> Floats:

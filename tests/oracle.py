@@ -70,9 +70,11 @@ def slopes(row: Operator, point: Point, argument: int = 0) -> Values:
     error can tell.
     """
     x = point[argument]
-    lost = 2 * min(330.0, max(0.0, -math.log10(abs(x)))) if x else 660
+    magnitudes = [0.0, *(math.log10(abs(a)) for a in point if a)]
+    lost = 2 * (max(magnitudes) - min(magnitudes)) if x else 660
     before = None
-    # A zero is believed at the last precision only: enough to see e^−745 beside 1, and the square of x.
+    # A zero is believed at the last precision only: enough to see e^−745 beside 1, and the squares of the arguments'
+    # ratios.
     for digits in (60, 200, 420 + int(lost)):
         after = _differences(row, point, argument, digits)
         if before is not None and _settled(before, after, x):

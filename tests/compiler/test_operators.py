@@ -19,7 +19,7 @@ from actc.errors import ExpressionError
 from actc.expr import Expr, apply, symbol
 from actc.operators import OPERATORS, Law, Operator, operator
 from actc.program import Program
-from tests.oracle import ROWS, excess, is_corner, points, second_arguments, slopes
+from tests.oracle import LARGEST, ROWS, TINY, excess, is_corner, points, second_arguments, slopes
 
 Array = np.ndarray
 
@@ -87,6 +87,26 @@ def test_value_and_slope_by_the_other_arguments(row: Operator, place: int) -> No
         if row.domain[0] <= first <= row.domain[1]:
             worst = worst_excess(row, x, [first, *second_arguments(row)], place)
             assert {k: v for k, v in worst.items() if v[0] > 1} == {}, first
+
+
+#: From the smallest subnormal to the largest number, where products, quotients and exponentials leave the range.
+EXTREMES = (TINY, 3e-308, 1e-16, 0.7, 800.0, 1e16, 1e200, LARGEST)
+
+
+@pytest.mark.parametrize(("row", "place"), other_places(), ids=lambda value: getattr(value, "name", value))
+def test_value_and_slopes_for_extremes_of_two_arguments(row: Operator, place: int) -> None:
+    x = np.array([*EXTREMES, *(-v for v in EXTREMES)])
+    second = x[x > 0] if row.name in ("hardshrink", "softshrink") else x
+    others = second_arguments(row)
+    for value in second:
+        arguments = [0.0, *others]
+        arguments[place] = float(value)
+        # Where both are equal there may be a kink.
+        worst = worst_excess(row, x[abs(x) != abs(value)], arguments, 0)
+        assert {k: v for k, v in worst.items() if v[0] > 1} == {}
+    for value in x:
+        worst = worst_excess(row, second[abs(second) != abs(value)], [float(value), *others], place)
+        assert {k: v for k, v in worst.items() if v[0] > 1} == {}
 
 
 # --- special values -------------------------------------------------------------------------------------------------

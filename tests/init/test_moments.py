@@ -6,7 +6,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import actc
@@ -133,6 +133,8 @@ EXACT = {
     mean=st.floats(-3, 3),
     var=st.floats(0.01, 10),
 )
+@example(text="relu(a*x + b)", slope=-10.2, shift=-0.0011273603535855005, mean=1.652239697575352, var=0.01)
+@example(text="exp((a*x + b)/10)", slope=-30.0, shift=2.43731140107751, mean=0.006783034931234653, var=10.0)
 @settings(max_examples=100)
 def test_the_bound_covers_the_error(text: str, slope: float, shift: float, mean: float, var: float) -> None:
     found = gaussian_moments(text, mean, var, a=slope, b=shift)
