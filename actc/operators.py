@@ -32,6 +32,9 @@ import numpy as np
 
 from actc.errors import ExpressionError
 from actc.polynomials import (
+    ERFCX,
+    I0E_FAR,
+    I0E_NEAR,
     I1E_SLOPE_FAR,
     I1E_SLOPE_MIDDLE,
     I1E_SLOPE_NEAR,
@@ -92,6 +95,8 @@ class Operator:
     numpy: Callable[..., Any] | None = None
     #: Python code over torch tensors: ``{0}`` an argument, which may be a number; ``{t0}`` one that must be a tensor.
     aten: str | None = None
+    #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
+    onnx: str | None = None
     #: The value at rational arguments where it is rational; None where it seldom is.
     exact: Callable[..., Any] | None = None
     #: Whether it is real-analytic inside its domain, so that it vanishes at isolated points only, or everywhere.
@@ -163,15 +168,15 @@ class Operator:
         return args + tuple(constant(d) for d in self.defaults[len(self.defaults) - missing :]) if missing > 0 else args
 
     def text(self, which: str) -> Expr | None:
-        """The row's text ``definition``, ``differential`` or ``safe`` as an expression over its argument names, or
-        None."""
+        """The row's text ``definition``, ``differential``, ``safe`` or ``onnx`` as an expression over its argument
+        names, or None."""
         return self._texts.get(which)
 
     @cached_property
     def _texts(self) -> dict[str, Expr]:
         from actc.parsing import parse_row
 
-        texts = {"definition": self.definition, "differential": self.differential, "safe": self.safe}
+        texts = {name: getattr(self, name) for name in ("definition", "differential", "safe", "onnx")}
         return {which: parse_row(text, self) for which, text in texts.items() if text is not None}
 
     @cached_property
@@ -286,6 +291,10 @@ def _pieces(near: tuple[float, ...], middle: tuple[float, ...], far: tuple[float
         f"where(abs(x) < 8, {_polynomial(middle, '((abs(x) - 5)/3)')}/abs(x)/abs(x), "
         f"{_polynomial(far, '(14/abs(x) - 1)')}/abs(x)/sqrt(abs(x))))"
     )
+
+
+def _bessel(near: tuple[float, ...], far: tuple[float, ...]) -> str:
+    return f"where(a < 8, {_polynomial(near, '(a/4 - 1)')}, {_polynomial(far, '(16/a - 1)')}/sqrt(a))"
 
 
 def _difference(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, ...]:
@@ -515,6 +524,7 @@ _ROWS = (
         mpmath=lambda a, b: mp.hypot(a, b),
         numpy=np.hypot,
         aten="torch.hypot({t0}, {t1})",
+        onnx="a = max(abs(x), abs(y)); b = min(abs(x), abs(y)); where(b < a, a*sqrt(1 + square(b/a)), a*sqrt(2))",
         sympy="sqrt({0}**2 + {1}**2)",
         derivative=("hypot_slope(x, y)", "hypot_slope(y, x)"),
         safe="saturate(hypot(x, y))",
@@ -702,6 +712,7 @@ _ROWS = (
         mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a),
         numpy=np.expm1,
         aten="torch.expm1({t0})",
+        onnx="t = tanh(min(x, 1)/2); where(x < 1, 2*t/(1 - t), exp(x) - 1)",
         sympy="exp({0}) - 1",
         derivative=("exp(x)",),
         safe="saturate(expm1(x))",
@@ -733,6 +744,8 @@ _ROWS = (
         mpmath=lambda a: mp.log1p(a),
         numpy=np.log1p,
         aten="torch.log1p({t0})",
+        # What rounding 1 + x leaves out, the quotient puts back.
+        onnx="u = 1 + x; where(abs(x) < 1, where(u == 1, x, log(u)*(x/(u - 1))), log(u))",
         sympy="log(1 + {0})",
         derivative=("1/(1 + x)",),
         safe="log1p(max(x, -0.9999999))",
@@ -955,6 +968,7 @@ _ROWS = (
         mpmath=_mp_erfc,
         numpy=_erfc,
         aten="torch.erfc({t0})",
+        onnx=f"q = 1/(x + 2); where(x < 0.5, 1 - erf(x), {_polynomial(ERFCX, '(5*q - 1)')}*q*exp(-square(x)))",
         sympy="erfc({0})",
         derivative=("-2/sqrt(pi)*exp(-square(x))",),
         image=(0.0, 2.0),
@@ -966,6 +980,7 @@ _ROWS = (
         mpmath=lambda a: _mp_i(0, a),
         numpy=lambda a: special.i0e(a),
         aten="torch.special.i0e({t0})",
+        onnx=f"a = abs(x); {_bessel(I0E_NEAR, I0E_FAR)}",
         sympy="besseli(0, {0})*exp(-Abs({0}))",
         derivative=("-sign(x)*i0e_minus_i1e(x)",),
         image=(0.0, 1.0),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.parsing import parse
-from actc.program import Program
+from actc.program import Program, within_onnx
 from actc.rules import Holds, simplify
 from actc.safety import lower
 
@@ -37,7 +37,8 @@ def partial(expression: Expr, names: Sequence[str], orders: Sequence[int]) -> Ex
     return expression
 
 
-def program(roots: Sequence[Expr]) -> Program:
+def program(roots: Sequence[Expr], *, onnx: bool = False) -> Program:
     """Straight-line code for the roots together: tidied by rules that change no bit, subexpressions shared, constants
-    rounded once."""
-    return Program.of([simplify(root, Holds.FLOAT) for root in roots])
+    rounded once. ``onnx``: over operators that ONNX has."""
+    tidied = [simplify(root, Holds.FLOAT) for root in roots]
+    return Program.of([within_onnx(root) for root in tidied] if onnx else tidied)

@@ -118,6 +118,19 @@ def expand(root: Expr) -> Expr:
     return rebuild(root, lambda node, args: _expanded(operator(node.name), args) if node.kind == "apply" else node)
 
 
+def within_onnx(root: Expr) -> Expr:
+    """What ``expand`` gives, with the operators that ONNX lacks written out over those that it has."""
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        row = operator(node.name) if node.kind == "apply" and node.symbols else None
+        text = row.text("onnx") if row else None
+        if row is None or text is None:
+            return node.with_args(args)
+        return instantiate(text, dict(zip(row.arguments, args, strict=True)), expand_rows=True)
+
+    return rebuild(expand(root), build)
+
+
 def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
     if row.name == "where" and not args[0].symbols:
         return args[1] if constant_value(args[0]) != 0 else args[2]

@@ -20,6 +20,7 @@ from actc import pipeline
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.parsing import parse
+from actc.program import Program
 
 from .cache import Cache
 from .key import Key
@@ -30,21 +31,21 @@ from .rounding import store_
 _SLAB = {"cpu": 2**17}
 # On an accelerator a launch costs as much as thousands of elements.
 _SLAB_ELSEWHERE = 2**22
-_WITHOUT_FLOAT64 = {"mps"}
+#: Kinds of devices that have no float64.
+WITHOUT_FLOAT64 = {"mps"}
 
 TensorFunction = Callable[..., Sequence[Tensor | float]]
 
 _numbers = itertools.count()
 
 
-def tensor_function(roots: Sequence[Expr], arguments: Sequence[str]) -> TensorFunction:
-    """A Python function of tensors named `arguments` that returns the values of `roots` in a sequence.
+def tensor_function(program: Program, arguments: Sequence[str]) -> TensorFunction:
+    """A Python function of tensors named `arguments` that returns the outputs of `program` in a sequence.
 
-    It computes in the type of the tensors it is given and broadcasts them. A root without arguments may come back as a
-    Python number. The generated source stands in `linecache` as long as the function lives, so that tracebacks,
+    It computes in the type of the tensors it is given and broadcasts them. An output without arguments may come back as
+    a Python number. The generated source stands in `linecache` as long as the function lives, so that tracebacks,
     debuggers and torch.compile see it.
     """
-    program = pipeline.program(roots)
     source = program.aten_source("program")
     filename = f"<actc.kernels.aten {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -80,12 +81,12 @@ class AtenKernel:
         self._names = key.names
         self._expression = expression_of(key)
         self._saturate = saturates(self._expression)
-        self._function = tensor_function([self._expression], self._names)
+        self._function = tensor_function(pipeline.program([self._expression]), self._names)
         self._gradients = Cache(self._gradient_function, size=64)
 
     def _gradient_function(self, needed: tuple[int, ...]) -> tuple[TensorFunction, list[bool]]:
         roots = [derivative(self._expression, self._names[i]) for i in needed]
-        return tensor_function(roots, self._names), [saturates(root) for root in roots]
+        return tensor_function(pipeline.program(roots), self._names), [saturates(root) for root in roots]
 
     def forward(self, inputs: Sequence[Tensor], params: Sequence[Tensor]) -> Tensor:
         """The value: shape, type and memory format as `layout.empty_result` says."""
@@ -149,7 +150,7 @@ class AtenKernel:
 def _settings(device: torch.device) -> tuple[torch.dtype, int]:
     """The type to compute in, and how many elements at a time."""
     kind = device.type
-    return torch.float32 if kind in _WITHOUT_FLOAT64 else torch.float64, _SLAB.get(kind, _SLAB_ELSEWHERE)
+    return torch.float32 if kind in WITHOUT_FLOAT64 else torch.float64, _SLAB.get(kind, _SLAB_ELSEWHERE)
 
 
 def _as_tensor(value: Tensor | float, like: Tensor, compute: torch.dtype) -> Tensor:

@@ -63,8 +63,14 @@ class CompiledActivation:
     float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
     or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
     and rounded once to the type of the inputs. Derivatives of any order, torch.func, torch.compile, torch.export and
-    ONNX export work, and subclasses of Tensor; those that know torch's own operations alone (DTensor, jagged nested
-    tensors) are computed by these, in float32 unless the inputs are float64, with first derivatives.
+    ONNX export work, and subclasses of Tensor, with these limits:
+
+    - torch.compile, ONNX and subclasses that know torch's own operations alone (DTensor, jagged nested tensors) compute
+      in float32, or in float64 for float64 inputs and for constants beyond float32's range; the subclasses have first
+      derivatives, and torch refuses double backward through torch.compile.
+    - An ONNX model is exported from the module, not from an `ExportedProgram`, which holds operations of actc: a
+      process that loads one with torch.export.load first imports actc.kernels. What ONNX lacks is accurate to float32's
+      precision, also for float64.
 
     Raises `TensorTypeError` for tensors of other types and layouts, `TensorShapeError` for a parameter of a wrong shape
     or a tensor on another device, `ArgumentError` for missing or unknown arguments.
@@ -106,7 +112,7 @@ class CompiledActivation:
     def __call__(self, /, *inputs: Tensor, **parameters: Tensor | float) -> Tensor:
         if len(inputs) != len(self.variables) or parameters.keys() != set(self.parameters):
             raise ArgumentError(self._wrong_call(len(inputs), parameters))
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._traced(inputs, parameters)
         params = [_as_tensor(parameters[name]) for name in self.parameters]
         if any(isinstance(each, torch.fx.Proxy) for each in (*inputs, *params)):
@@ -153,10 +159,10 @@ class CompiledActivation:
                 value = torch.full((), value, dtype=torch.float64, device=inputs[0].device)
             params.append(value)
         self._check(inputs, params)
-        if not torch.compiler.is_exporting():
-            return self._composed.forward(*inputs, *params)
         if torch.onnx.is_in_onnx_export():
-            return self._composed.value(*inputs, *params)
+            return self._composed.in_onnx(*inputs, *params)
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+            return self._composed.forward(*inputs, *params)
         return torch.ops.actc.forward.default(inputs, params, self._key)
 
     def _check(self, inputs: Sequence[Any], params: Sequence[Any]) -> None:
@@ -239,7 +245,8 @@ def _as_tensor(value: Tensor | float) -> Tensor:
 
 def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
     missing = len(target) - len(shape)
-    return missing >= 0 and all(a in (1, b) for a, b in zip(shape, target[missing:], strict=True))
+    # `in` would not see that a symbolic size is equal.
+    return missing >= 0 and all(a == 1 or a == b for a, b in zip(shape, target[missing:], strict=True))
 
 
 def _rebuild(text: str, options: dict[str, Any]) -> CompiledActivation:

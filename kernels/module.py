@@ -208,12 +208,12 @@ def _is_rate(value: Any) -> bool:
 
 
 def _bounded(parameter: Tensor, low: float, high: float) -> Tensor:
-    if not torch.compiler.is_compiling():
-        return _BoundedForTransforms.apply(parameter, low, high)
-    if not torch.compiler.is_exporting():
-        return _Bounded.apply(parameter, low, high)
-    # A strict export detaches what goes through a Function.
-    return parameter.clamp(low, high)
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        # A strict export detaches what goes through a Function, and TorchScript cannot store one.
+        return parameter.clamp(low, high)
+    function = _Bounded if torch.compiler.is_compiling() else _BoundedForTransforms
+    bounded: Tensor = function.apply(parameter, low, high)
+    return bounded
 
 
 class _Bounded(torch.autograd.Function):
