@@ -227,7 +227,8 @@ class Expr:
 
 
 def _intern(kind: str, name: str, args: tuple[Expr, ...], value: Fraction | None) -> Expr:
-    key = (kind, name, args, value)
+    # The hash of a Fraction is a modular inverse, ten times as slow as that of two integers.
+    key = (kind, name, args, value if value is None else (value.numerator, value.denominator))
     with _lock:
         node = _nodes.get(key)
         if node is None:
@@ -358,7 +359,8 @@ def _from_flat(rows: Iterable[tuple[Any, ...]]) -> Expr:
         if kind == "constant":
             nodes.append(constant(value))
         elif kind == "symbol":
-            nodes.append(symbol(name))
+            # As it was: the arguments of a row or a slot have names that no text can write.
+            nodes.append(_intern("symbol", name, (), None))
         else:
             nodes.append(apply(name, *args))
     return nodes[-1]

@@ -7,13 +7,13 @@ import keyword
 import re
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from actc.errors import ExpressionError, ParseError
 from actc.expr import RESERVED, VARIABLES, Expr, _intern, apply, constant, symbol
-from actc.operators import is_operator, operator, suggestion
+from actc.operators import OPERATORS, is_operator, operator, suggestion
 
 if TYPE_CHECKING:
     from actc.operators import Operator
@@ -112,10 +112,16 @@ def parse_row(text: str, row: Operator) -> Expr:
     return _Parser(text, own={*row.arguments, *(f"d{a}" for a in row.arguments)}).parse()
 
 
+def parse_schema(text: str, slots: Collection[str]) -> Expr:
+    """A text in which the names in ``slots`` may be called like operators: a schema, not yet an expression."""
+    return _Parser(text, slots=slots).parse()
+
+
 class _Parser:
-    def __init__(self, text: str, own: set[str] | None = None) -> None:
+    def __init__(self, text: str, own: Collection[str] = (), slots: Collection[str] = ()) -> None:
         self.text = text
-        self.own = own or set()
+        self.own = own
+        self.slots = slots
         self.bound: dict[str, Expr] = {}
         self.free: set[str] = set()
         self.count = 0
@@ -269,10 +275,11 @@ class _Parser:
                     _REMEDY.get(type(node.func), "only operators can be called, by name, as in tanh(x)"), node.func
                 )
             name = node.func.id
-            if name in self.bound or (name in {*VARIABLES, "pi"} | self.own and not is_operator(name)):
+            if name in self.bound or (name in {*VARIABLES, "pi", *self.own} and not is_operator(name)):
                 self.fail_at(f"{name!r} is not an operator; write {name}*(...) to multiply", node.func)
-            if not is_operator(name):
-                self.fail_at(f"unknown operator {name[:40]!r}{suggestion(name)}", node.func)
+            if not (is_operator(name) or name in self.slots):
+                known = [*self.slots, *OPERATORS] if self.slots else ()
+                self.fail_at(f"unknown operator {name[:40]!r}{suggestion(name, known)}", node.func)
         elif not isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Name, ast.Constant)):
             self.fail_at(
                 _REMEDY.get(
@@ -337,6 +344,10 @@ class _Parser:
         if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
             self.fail_at("* is not part of a call", node)
         assert isinstance(node.func, ast.Name)
+        if node.func.id in self.slots:
+            if node.keywords or not args:
+                self.fail_at(f"{node.func.id!r} is called with one or more parts, as in {node.func.id}(x)", node)
+            return _intern("apply", node.func.id, tuple(args), None)
         row = operator(node.func.id)
         positional, keywords = (
             args[: len(node.args)],

@@ -1,0 +1,133 @@
+"""Spaces: counts against the papers' and against enumeration, members by index, the language of schemas."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+
+from actc.errors import ActcError, ExpressionError, ParseError
+from actc.parsing import parse
+from actc.spaces import AQUASURF_BINARY, AQUASURF_UNARY, NAMED, Node, Space
+
+#: PANGAEA table 4.11, printed; the last row counts one of the five arrangements of 3 binary and 4 unary nodes.
+TABLE_4_11 = [108, 5_832, 427_923, 31_177_872, 2_210_558_364, 152_059_087_566, 10_015_741_690_785]
+
+
+def test_counts_are_those_of_the_papers() -> None:
+    assert Space("cafe_s1").count == 3_456
+    assert Space("cafe_s2").count > 41 * 10**9
+    assert Space("binary(unary(x),unary(x))").count == Space("aquasurf_three_node").count == 5_103
+    assert Space("aquasurf_four_node").count == 1_023_516
+    assert Space("aquasurf_coatnet").count == 238_341
+
+
+def test_pangaea_table_by_its_own_text() -> None:
+    families = Space("pangaea").families
+    rows = [sum(f.count for f in families if _nodes(f.root) == n) for n in range(1, 8)]
+    assert rows[:6] == TABLE_4_11[:6]
+    # eq. 4.12 for an arrangement of 3 binary and 4 unary nodes with 11 edges; there are five such trees, not one.
+    one = 27**4 * 7**3 * sum(math.comb(11, i) for i in range(4))
+    assert rows[6] == TABLE_4_11[6] + 4 * one == 10_184_901_486_849
+    assert Space("pangaea").count == sum(rows) == 10_339_202_744_514
+
+
+def _nodes(node: Node) -> int:
+    """Unary and binary nodes; x is none."""
+    return sum(map(_nodes, node.parts)) + bool(node.parts)
+
+
+def test_members_by_brute_force() -> None:
+    """Every member of a small space with parameters, against nested loops."""
+    space = Space("binary(unary(x), x)", parameters=2, unary=["tanh(x)", "-x"], binary=["x*y", "x - y"])
+    expected = []
+    for binary, unary in itertools.product(("({})*({})", "({}) - ({})"), ("tanh({})", "-({})")):
+        for size in range(3):
+            for edges in itertools.combinations(range(4), size):
+                names = dict(zip(edges, ("alpha", "beta"), strict=False))
+                put = [f"{names[i]}*({{}})" if i in names else "{}" for i in range(4)]
+                left = put[1].format(unary.format(put[2].format("x")))
+                expected.append(parse(put[0].format(binary.format(left, put[3].format("x")))))
+    assert list(space) == expected
+    assert len(space) == len(expected) == 2 * 2 * (1 + 4 + 6)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_index_and_iteration_agree(name: str) -> None:
+    space = Space(name)
+    first = list(itertools.islice(space, 300))
+    assert first == [space[k] for k in range(len(first))]
+    assert space[-1] is space[space.count - 1]
+    for k in (space.count, -space.count - 1):
+        with pytest.raises(IndexError, match="outside"):
+            space[k]
+
+
+def test_order_counts_the_last_slot_fastest() -> None:
+    space = Space("binary(unary(x),unary(x))")
+    n, m = len(AQUASURF_UNARY), len(AQUASURF_BINARY)
+    for k in (0, 1, 26, 27, 729, 1_000, 5_102):
+        binary, left, right = k // n**2 % m, k // n % n, k % n
+        text = AQUASURF_BINARY[binary]
+        parts = {"x": parse(AQUASURF_UNARY[left]), "y": parse(AQUASURF_UNARY[right])}
+        assert space[k] is parse(text).substitute(parts)
+
+
+def test_huge_spaces_cost_nothing() -> None:
+    start = time.process_time()
+    space = Space("binary(" * 6 + "unary(x)" + ",unary(x))" * 6, parameters=3)
+    assert space.count > 10**16
+    assert space[space.count // 3].symbols >= {"x"}
+    assert time.process_time() - start < 5
+    with pytest.raises(OverflowError):
+        len(Space("binary(" * 20 + "unary(x)" + ",unary(x))" * 20))
+
+
+def test_samples_are_uniform_and_reproducible() -> None:
+    space = Space("unary(x) | binary(unary(x),unary(x))", unary=["x", "-x", "exp(x)"], binary=["x + y", "x*y"])
+    draws = [space.sample(np.random.default_rng(seed)) for seed in range(2)]
+    assert draws == [space.sample(np.random.default_rng(seed)) for seed in range(2)]
+    rng = np.random.default_rng(0)
+    counts = dict.fromkeys(space, 0)
+    assert len(counts) == 3 + 2 * 9
+    for _ in range(4200):
+        counts[space.sample(rng)] += 1
+    # Pearson's statistic of 20 degrees of freedom exceeds 45.3 once in a thousand.
+    assert sum((c - 200) ** 2 / 200 for c in counts.values()) < 45.3
+
+
+def test_slots_parameters_and_operators_in_schemas() -> None:
+    assert [str(e) for e in Space("x*gate(x + 1)", gate=["sigmoid(x)", "tanh(beta*x)"])] == [
+        "x*sigmoid(x + 1)",
+        "x*tanh(beta*(x + 1))",
+    ]
+    assert [str(e) for e in Space("n-ary(x, x, 2)")][:2] == ["sum_n(x, x, 2)", "prod_n(x, x, 2)"]
+    assert [str(e) for e in Space("relu(unary(x))", unary=["x", "-x"])] == ["relu(x)", "relu(-x)"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "options", "problem"),
+    [
+        ("binary(unary(x)", {}, "never closed"),
+        ("unray(x)", {}, "did you mean 'unary'"),
+        ("unary(x,x)", {}, "with 2 arguments, and it is filled with functions of 1"),
+        ("binary(x)", {}, "with 1 argument"),
+        ("unary()", {}, "one or more parts"),
+        ("", {}, "empty"),
+        ("unary(x) |", {}, "empty"),
+        ("pangea", {}, "did you mean 'pangaea'"),
+        ("unary(x)", {"parameters": 4}, "0 to 3"),
+        ("unary(x)", {"tanh": ["x"]}, "no operator"),
+        ("unary(x)", {"unary": []}, "empty"),
+        ("pangaea", {"parameters": 1}, "is its paper's"),
+        ("unary(" * 400 + "x" + ")" * 400, {}, "nested"),
+        ("unary(x).__class__", {}, "attribute"),
+    ],
+)
+def test_bad_schemas(schema: str, options: dict[str, object], problem: str) -> None:
+    with pytest.raises((ParseError, ExpressionError), match=problem) as caught:
+        Space(schema, **options)  # type: ignore[arg-type]
+    assert isinstance(caught.value, ActcError)
