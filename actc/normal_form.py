@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
-from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
@@ -115,10 +114,11 @@ def looks_negative(node: Expr) -> bool:
     simpler one."""
     total = sum_of(node)
     balance = sum(1 if c < 0 else -1 for c in total.values())
-    return balance > 0 or (balance == 0 and bool(total) and _leading(total) < 0)
+    return balance > 0 or (balance == 0 and bool(total) and leading_coefficient(total) < 0)
 
 
-def _leading(total: Sum) -> Fraction:
+def leading_coefficient(total: Sum) -> Fraction:
+    """The coefficient of the product that comes first in canonical order."""
     return total[min(total, key=lambda p: (not p, _product_key(p)))]
 
 
@@ -141,7 +141,8 @@ def _everywhere(node: Expr) -> bool:
     return operator(node.name).domain == (-float("inf"), float("inf"))
 
 
-def _analytic(node: Expr) -> bool:
+def is_analytic(node: Expr) -> bool:
+    """Whether it is real-analytic wherever it is defined, as far as the operators' rows show."""
     return all(n.kind != "apply" or operator(n.name).analytic for n in postorder(node))
 
 
@@ -151,7 +152,7 @@ def _droppable(product: Product) -> bool:
 
 def _cancels(factor: Expr) -> bool:
     # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
-    return bool(factor.symbols) and total_function(factor) and _analytic(factor)
+    return bool(factor.symbols) and total_function(factor) and is_analytic(factor)
 
 
 def _scaled(total: Sum, by: Fraction) -> Sum:
@@ -174,8 +175,8 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
         else:
             # Sums as factors are scaled to a leading coefficient of one, so that 2x + 2 and x + 1 are the same factor,
             # and signed by their constant, so that 1 - erf(x) stays what it is.
-            c = abs(_leading(total))
-            c = -c if total.get((), _leading(total)) < 0 else c
+            c = abs(leading_coefficient(total))
+            c = -c if total.get((), leading_coefficient(total)) < 0 else c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)
         if c == 0:
             return None
@@ -195,7 +196,7 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
     exponential = {p: c for p, c in exponential.items() if c}
     if exponential:
         exponents[apply("exp", expr_of(exponential))] = 1
-    kept = tuple(sorted(((f, e) for f, e in exponents.items() if e), key=lambda pair: _key(pair[0])))
+    kept = tuple(sorted(((f, e) for f, e in exponents.items() if e), key=lambda pair: sort_key(pair[0])))
     if len(kept) == 1 and kept[0][1] == 1 and kept[0][0].name in ("add", "sub"):
         # A lone sum takes the coefficient in: 2·(x + 1) is 2x + 2.
         return _scaled(sum_of(kept[0][0]), coefficient)
@@ -231,25 +232,23 @@ def _power(factor: Expr, exponent: int) -> Expr:
 
 
 def _product_key(product: Product) -> tuple[object, ...]:
-    return (-sum(e for _, e in product), tuple((_key(f), -e) for f, e in product))
+    return (-sum(e for _, e in product), tuple((sort_key(f), -e) for f, e in product))
 
 
-@lru_cache(maxsize=65536)
-def _key(node: Expr) -> tuple[int, str, bytes]:
-    """An order that no run, process or machine changes: inputs and parameters first, by name, then functions by
-    name."""
-    return (0 if node.kind == "symbol" else 1, node.name, _digest(node))
+_digests: WeakKeyDictionary[Expr, bytes] = WeakKeyDictionary()
 
 
-@lru_cache(maxsize=65536)
-def _digest(node: Expr) -> bytes:
-    digests: dict[Expr, bytes] = {}
-    for n in postorder(node):
-        parts = [n.kind.encode(), n.name.encode(), str(n.value).encode(), *(digests[a] for a in n.args)]
-        digests[n] = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
-    return digests[node]
+def digest(node: Expr) -> bytes:
+    """Twelve bytes that name the expression, the same in every run, process and machine."""
+    if node not in _digests:
+        for n in postorder(node):
+            if n not in _digests:
+                parts = [n.kind.encode(), n.name.encode(), str(n.value).encode(), *(_digests[a] for a in n.args)]
+                _digests[n] = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
+    return _digests[node]
 
 
 def sort_key(node: Expr) -> tuple[int, str, bytes]:
-    """The order of arguments of commutative operators: the same in every run and process."""
-    return _key(node)
+    """The order of factors, terms and the arguments of commutative operators, the same in every run and process:
+    inputs and parameters first, by name, then functions by name."""
+    return (0 if node.kind == "symbol" else 1, node.name, digest(node))

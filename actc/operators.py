@@ -73,6 +73,7 @@ class _Lazy:
 
 mp = _Lazy("mpmath", "mp")
 special = _Lazy("scipy.special")
+enclosures = _Lazy("actc.enclosures")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,15 @@ class Operator:
     numpy: Callable[..., Any] | None = None
     #: Python code over torch tensors: ``{0}`` an argument, which may be a number; ``{t0}`` one that must be a tensor.
     aten: str | None = None
+    #: The value in balls, ``flint.arb`` to ``flint.arb``; None: arb's method of that name, or by the definition.
+    ball: Callable[..., Any] | None = None
+    #: Whether ``"definition"``, and the derivatives by which arguments, are true to float64 only, as a series cut short
+    #: is: no proof may use them. The row's ``ball`` is exact.
+    rounded: frozenset[str] = frozenset()
+    #: Whether it is continuous, but at its ``poles`` and where its domain ends.
+    continuous: bool = True
+    #: Intervals to an interval that holds the values; None: what monotony, definition and image tell.
+    bounds: Callable[..., Any] | None = None
     #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
     onnx: str | None = None
     #: The value at rational arguments where it is rational; None where it seldom is.
@@ -184,6 +194,21 @@ class Operator:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
         # A choice is not spoiled by the branch that it does not take.
         return self.mpmath if self.name == "where" else _real(self.mpmath)
+
+    def in_balls(self, *args: Any) -> Any:
+        """The value at ``flint.arb`` balls, a ball that holds it; NaN where that may be undefined."""
+        if self.ball is not None:
+            return self.ball(*args)
+        if self.definition is None:
+            return getattr(args[0], self.name)()
+        return enclosures.by_definition(self, args, enclosures.ball, lambda row, values: row.in_balls(*values))
+
+    @cached_property
+    def steps(self) -> list[Expr]:
+        """The parts of the definition, each after its own."""
+        from actc.expr import postorder
+
+        return postorder(self._texts["definition"])
 
     @cached_property
     def partials(self) -> tuple[Expr, ...] | None:
@@ -316,7 +341,7 @@ _SINC_SLOPE = tuple(c if k % 2 == 0 else -c for k, c in enumerate(_SHRINK))
 
 _C, _A, _I = Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT
 _HALF = (-0.5, 0.5)
-_SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
+SELU_SCALE, SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
 _FLOAT64_MAX = float(np.finfo(np.float64).max)
 
 
@@ -334,6 +359,7 @@ def _compare(
 ) -> Operator:
     return Operator(
         f"{name}(x, y)",
+        continuous=False,
         mpmath=lambda a, b: mp.one if oracle(a, b) else mp.zero,
         numpy=lambda a, b: numpy(a, b).astype(np.float64),
         aten=f"{{0}} {sign} {{1}}",
@@ -341,6 +367,8 @@ def _compare(
             name, f"Piecewise((1, {{0}} {sign} {{1}}), (0, True))"
         ),
         exact=lambda a, b: int(oracle(a, b)),
+        ball=lambda a, b: enclosures.decided(enclosures.compare(name, (a, a), (b, b))),
+        bounds=lambda a, b: enclosures.compare(name, a, b),
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
@@ -357,6 +385,8 @@ _ROWS = (
         "pi()",
         analytic=True,
         mpmath=lambda: +mp.pi,
+        ball=lambda: enclosures.pi(),
+        bounds=lambda: enclosures.hull([enclosures.pi()]),
         numpy=lambda: np.float64(math.pi),
         aten="math.pi",
         sympy="pi",
@@ -368,6 +398,8 @@ _ROWS = (
         "add(x, y)",
         analytic=True,
         mpmath=lambda a, b: a + b,
+        ball=lambda a, b: a + b,
+        bounds=lambda a, b: enclosures.add(a, b),
         numpy=np.add,
         aten="{0} + {1}",
         sympy="{0} + {1}",
@@ -379,6 +411,8 @@ _ROWS = (
         "sub(x, y)",
         analytic=True,
         mpmath=lambda a, b: a - b,
+        ball=lambda a, b: a - b,
+        bounds=lambda a, b: enclosures.add(a, enclosures.negative(b)),
         numpy=np.subtract,
         aten="{0} - {1}",
         sympy="{0} - {1}",
@@ -389,6 +423,8 @@ _ROWS = (
         "mul(x, y)",
         analytic=True,
         mpmath=lambda a, b: a * b,
+        ball=lambda a, b: a * b,
+        bounds=lambda a, b: enclosures.multiply(a, b),
         numpy=np.multiply,
         aten="{0} * {1}",
         sympy="{0} * {1}",
@@ -400,6 +436,8 @@ _ROWS = (
         "div(x, y)",
         analytic=True,
         mpmath=_mp_div,
+        ball=lambda a, b: enclosures.ratio(a, b),
+        bounds=lambda a, b: enclosures.multiply(a, enclosures.reciprocal(b)),
         numpy=np.divide,
         # torch computes number/tensor as number·(1/tensor), which rounds twice and makes 0/tiny NaN.
         aten="{t0} / {1}",
@@ -411,6 +449,7 @@ _ROWS = (
         "neg(x)",
         analytic=True,
         mpmath=lambda a: -a,
+        ball=lambda a: -a,
         numpy=np.negative,
         aten="-{0}",
         sympy="-{0}",
@@ -424,6 +463,8 @@ _ROWS = (
         "pow(x, y)",
         analytic=True,
         mpmath=_mp_pow,
+        ball=lambda a, b: enclosures.raised(a, b),
+        bounds=lambda a, b: enclosures.power(a, b),
         numpy=np.power,
         aten="torch.pow({0}, {1})",
         sympy="{0}**{1}",
@@ -477,6 +518,8 @@ _ROWS = (
         "abs(x)",
         exact=abs,
         mpmath=lambda a: abs(a),
+        ball=abs,
+        bounds=lambda a: enclosures.absolute(a),
         numpy=np.abs,
         aten="torch.abs({t0})",
         sympy="Abs({0})",
@@ -493,6 +536,7 @@ _ROWS = (
         "sign(x)",
         exact=lambda a: (a > 0) - (a < 0),
         mpmath=lambda a: mp.sign(a),
+        ball=lambda a: a.sgn(),
         numpy=np.sign,
         # torch.sign answers 0 for NaN.
         aten="torch.where({t0} == {t0}, torch.sign({t0}), {t0})",
@@ -508,6 +552,7 @@ _ROWS = (
     ),
     Operator(
         "floor(x)",
+        continuous=False,
         exact=math.floor,
         mpmath=_mp_floor,
         numpy=np.floor,
@@ -522,6 +567,8 @@ _ROWS = (
     Operator(
         "hypot(x, y)",
         mpmath=lambda a, b: mp.hypot(a, b),
+        ball=lambda a, b: (a * a + b * b).sqrt(),
+        bounds=lambda a, b: enclosures.norm(a, b),
         numpy=np.hypot,
         aten="torch.hypot({t0}, {t1})",
         onnx="a = max(abs(x), abs(y)); b = min(abs(x), abs(y)); where(b < a, a*sqrt(1 + square(b/a)), a*sqrt(2))",
@@ -533,6 +580,7 @@ _ROWS = (
     ),
     Operator(
         "hypot_slope(x, y)",
+        continuous=False,
         mpmath=lambda a, b: a / mp.hypot(a, b) if a else mp.zero,
         # By the larger of the two, as hypot itself overflows and has few digits in the subnormal range.
         definition="m = saturate(max(abs(x), abs(y))); a = div_no_nan(x, m); "
@@ -553,6 +601,8 @@ _ROWS = (
         "max(x, y)",
         exact=max,
         mpmath=lambda a, b: max(a, b),
+        ball=lambda a, b: a.max(b),
+        bounds=lambda a, b: enclosures.larger(a, b),
         numpy=np.maximum,
         aten="torch.maximum({t0}, {t1})",
         sympy="Max({0}, {1})",
@@ -566,6 +616,8 @@ _ROWS = (
         "min(x, y)",
         exact=min,
         mpmath=lambda a, b: min(a, b),
+        ball=lambda a, b: a.min(b),
+        bounds=lambda a, b: enclosures.smaller(a, b),
         numpy=np.minimum,
         aten="torch.minimum({t0}, {t1})",
         sympy="Min({0}, {1})",
@@ -577,7 +629,10 @@ _ROWS = (
     ),
     Operator(
         "where(x, y, z)",
+        continuous=False,
         mpmath=lambda c, a, b: a if c != 0 else b,
+        ball=lambda c, a, b: enclosures.choose(c, a, b),
+        bounds=lambda c, a, b: enclosures.choice(c, a, b),
         numpy=lambda c, a, b: np.where(c != 0, a, b),
         aten="torch.where({0} != 0, {t1}, {t2})",
         sympy="Piecewise(({1}, Ne({0}, 0)), ({2}, True))",
@@ -634,6 +689,7 @@ _ROWS = (
     # --- safety: what safe mode writes ---------------------------------------------------------------------------
     Operator(
         "div_no_nan(x, y)",
+        continuous=False,
         mpmath=lambda a, b: mp.zero if b == 0 else a / b,
         definition="where(y == 0, 0, x/y)",
         derivative=("div_no_nan(1, y)", "-div_no_nan(div_no_nan(x, y), y)"),
@@ -642,6 +698,7 @@ _ROWS = (
     ),
     Operator(
         "pow_no_nan(x, y)",
+        continuous=False,
         mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else a**b,
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
         derivative=(
@@ -656,6 +713,7 @@ _ROWS = (
     Operator(
         "saturate(x)",
         mpmath=lambda a: _mp_clip(a, -mp.mpf(_FLOAT64_MAX), mp.mpf(_FLOAT64_MAX)),
+        ball=lambda a: a.max(-_FLOAT64_MAX).min(_FLOAT64_MAX),
         numpy=lambda a: np.clip(a, -_FLOAT64_MAX, _FLOAT64_MAX),
         aten="torch.clamp({t0}, torch.finfo({t0}.dtype).min, torch.finfo({t0}.dtype).max)",
         sympy="{0}",
@@ -780,6 +838,7 @@ _ROWS = (
     ),
     Operator(
         "tan(x)",
+        continuous=False,
         analytic=True,
         mpmath=_mp_wave("tan"),
         numpy=np.tan,
@@ -839,6 +898,7 @@ _ROWS = (
         "sinc_unnormalized(x)",
         analytic=True,
         mpmath=lambda a: mp.one if a == 0 else _mp_wave("sin")(a) / a,
+        rounded=frozenset({"x"}),
         definition="where(x == 0, 1, sin(x)/x)",
         derivative=(f"where(abs(x) < 1, -x*{_polynomial(_SINC_SLOPE, 'square(x)')}, (cos(x) - sin(x)/x)/x)",),
         image=(-0.2172336282113, 1.0),
@@ -850,6 +910,7 @@ _ROWS = (
         analytic=True,
         mpmath=lambda a: mp.one if a == 0 else mp.nan if mp.isinf(a) else _mp_wave("sinpi")(a) / (mp.pi * a),
         # x − 2·floor((x + 1)/2) is exact and in [−1, 1]: sin(πx) from a rounded πx would lose its zeros.
+        rounded=frozenset({"x"}),
         definition="a = abs(x); where(x == 0, 1, sin(pi*(a - 2*floor((a + 1)/2)))/(pi*a))",
         derivative=(
             f"where(abs(x) < 0.3, -pi*pi*x*{_polynomial(_SINC_SLOPE, 'square(pi*x)')}, "
@@ -879,6 +940,7 @@ _ROWS = (
         "cosh(x)",
         analytic=True,
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
+        bounds=lambda a: enclosures.even(a, lambda b: b.cosh(), INF),
         numpy=np.cosh,
         aten="torch.where(torch.abs({t0}) < 88, torch.cosh(torch.clamp({t0}, -88, 88)), "
         "torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
@@ -978,6 +1040,8 @@ _ROWS = (
     Operator(
         "i0e(x)",
         mpmath=lambda a: _mp_i(0, a),
+        ball=lambda a: abs(a).bessel_i(0, scaled=True),
+        bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),
         numpy=lambda a: special.i0e(a),
         aten="torch.special.i0e({t0})",
         onnx=f"a = abs(x); {_bessel(I0E_NEAR, I0E_FAR)}",
@@ -994,6 +1058,9 @@ _ROWS = (
         "i1e(x)",
         analytic=True,
         mpmath=lambda a: _mp_i(1, a),
+        ball=lambda a: a.sgn() * abs(a).bessel_i(1, scaled=True),
+        bounds=lambda a: enclosures.odd(a, lambda b: b.bessel_i(1, scaled=True), 0.21909197495053096),
+        rounded=frozenset({"definition"}),
         # scipy's and torch's, both Cephes, lose four bits below 8.
         definition=_I1E,
         sympy="besseli(1, {0})*exp(-Abs({0}))",
@@ -1007,6 +1074,8 @@ _ROWS = (
     Operator(
         "i0e_minus_i1e(x)",
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
+        ball=lambda a: abs(a).bessel_i(0, scaled=True) - abs(a).bessel_i(1, scaled=True),
+        rounded=frozenset({"definition", "x"}),
         definition=_pieces(SLOPE_NEAR, SLOPE_MIDDLE, SLOPE_FAR),
         image=(0.0, 1.0),
         kinks=(0.0,),
@@ -1017,6 +1086,8 @@ _ROWS = (
     Operator(
         "i1e_slope(x)",
         mpmath=lambda a: mp.mpf(0.5) if a == 0 else _mp_i(0, a) - _mp_i(1, abs(a)) * (1 + 1 / abs(a)),
+        ball=lambda a: enclosures.bessel_slope(a),
+        rounded=frozenset({"definition", "x"}),
         definition=_pieces(I1E_SLOPE_NEAR, I1E_SLOPE_MIDDLE, I1E_SLOPE_FAR),
         image=(-0.0196253794026, 0.5),
         kinks=(0.0,),
@@ -1029,6 +1100,7 @@ _ROWS = (
         "sigmoid(x)",
         analytic=True,
         mpmath=lambda a: 1 / (1 + _mp_exp(-a)),
+        ball=lambda a: 1 / (1 + (-a).exp()),
         definition="where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))",
         derivative=("sigmoid(x)*sigmoid(-x)",),
         image=(0.0, 1.0),
@@ -1053,6 +1125,8 @@ _ROWS = (
         "softplus(x, beta=1)",
         analytic=True,
         mpmath=lambda a, b: _mp_softplus(a, b),
+        ball=lambda a, b: ((-abs(a * b)).exp().log1p() + (a * b).max(0)) / b,
+        rounded=frozenset({"definition", "beta"}),
         # A small β magnifies an exponential below the normal range: as a square its root keeps the digits.
         definition="t = abs(beta*x); g = exp(-t/2); where(beta*x > 0, x, 0) + "
         "where((abs(beta) < 1)*(t > 99), g*(g/beta), log1p(exp(-t))/beta)",
@@ -1079,6 +1153,7 @@ _ROWS = (
     Operator(
         "relu(x)",
         mpmath=lambda a: max(a, mp.zero),
+        ball=lambda a: a.max(0),
         numpy=lambda a: np.where(a < 0, 0.0, a),
         aten="torch.relu({t0})",
         sympy="Max({0}, 0)",
@@ -1146,6 +1221,8 @@ _ROWS = (
     Operator(
         "celu(x, alpha=1)",
         mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a / s) if s != 0 else mp.zero,
+        ball=lambda a, s: a.max(0) + (0 if s.is_zero() else s * (a.min(0) / s).expm1()),
+        rounded=frozenset({"definition", "alpha"}),
         # Close to 0 it is x to the last digit, where x/α may have lost all of its own below the normal range.
         definition="where(alpha == 0, max(x, 0), where(x >= -1e-17*abs(alpha), x, alpha*expm1(min(x, 0)/alpha)))",
         derivative=(
@@ -1162,9 +1239,9 @@ _ROWS = (
     ),
     Operator(
         "selu(x)",
-        mpmath=lambda a: mp.mpf(_SELU_SCALE) * (a if a > 0 else mp.mpf(_SELU_ALPHA) * mp.expm1(a)),
-        definition=f"where(x < 0, {_SELU_SCALE}*{_SELU_ALPHA}*expm1(min(x, 0)), {_SELU_SCALE}*x)",
-        derivative=(f"where(x > 0, {_SELU_SCALE}, {_SELU_SCALE}*{_SELU_ALPHA}*exp(min(x, 0)))",),
+        mpmath=lambda a: mp.mpf(SELU_SCALE) * (a if a > 0 else mp.mpf(SELU_ALPHA) * mp.expm1(a)),
+        definition=f"where(x < 0, {SELU_SCALE}*{SELU_ALPHA}*expm1(min(x, 0)), {SELU_SCALE}*x)",
+        derivative=(f"where(x > 0, {SELU_SCALE}, {SELU_SCALE}*{SELU_ALPHA}*exp(min(x, 0)))",),
         image=(-1.758099340847377, INF),
         kinks=(0.0,),
         monotone=1,
@@ -1188,6 +1265,8 @@ _ROWS = (
         "gelu_tanh(x)",
         analytic=True,
         mpmath=lambda a: a / (1 + _mp_exp(-2 * mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))),
+        ball=lambda a: a / (1 + (-(8 / enclosures.pi()).sqrt() * (a + a**3 * 44715 / 10**6)).exp()),
+        rounded=frozenset({"definition", "x"}),
         definition="x*sigmoid(sqrt(8/pi)*(clamp(x, -100, 100) + 0.044715*cube(clamp(x, -100, 100))))",
         image=(-0.1700407505713, INF),
         at_infinity=(NAN, INF),
@@ -1308,6 +1387,8 @@ _ROWS = (
         "tanhshrink(x)",
         analytic=True,
         mpmath=lambda a: a - (mp.tanh(a) if abs(a) < 1e6 else mp.sign(a)),
+        ball=lambda a: a - a.tanh(),
+        rounded=frozenset({"definition"}),
         definition=f"where(abs(x) < 1, cube(x)*{_polynomial(_SHRINK, 'square(x)')}/cosh(x), x - tanh(x))",
         derivative=("square(tanh(x))",),
         monotone=1,
@@ -1316,6 +1397,7 @@ _ROWS = (
     ),
     Operator(
         "threshold(x, threshold, value)",
+        continuous=False,
         mpmath=lambda a, t, v: a if a > t else v,
         definition="where(x <= threshold, value, x)",
     ),

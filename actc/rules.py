@@ -7,16 +7,19 @@ expression and ``k`` for a constant.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
-from actc.expr import Expr, apply, constant
+from actc.expr import Expr, apply, constant, postorder
 from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function
-from actc.operators import Law, operator
+from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
 
 
@@ -27,15 +30,26 @@ class Holds(Enum):
     REAL = "over the reals, wherever the left side is defined"
 
 
+#: What a rule asks of the expressions that its letters stand for, in a case.
+Condition = Callable[[dict[str, Expr], "Case"], bool]
+
+
 @dataclass(frozen=True)
 class Rule:
-    """``pattern`` → ``result`` for every binding that ``condition`` accepts."""
+    """``pattern`` → ``result`` for every binding for which ``when`` is known and that ``condition`` accepts."""
 
     name: str
     pattern: Expr
     result: Expr
     holds: Holds
-    condition: Callable[[dict[str, Expr]], bool] | None = None
+    when: Expr | None = None
+    condition: Condition | None = None
+
+    def applies(self, binding: dict[str, Expr], case: Case | None) -> bool:
+        """Whether what the rule asks for is known of the expressions that its letters stand for."""
+        if self.when is not None:
+            return case is not None and case.knows(instantiate(self.when, binding))
+        return self.condition is None or (case is not None and self.condition(binding, case))
 
 
 def rule(
@@ -43,14 +57,29 @@ def rule(
     pattern: str,
     result: str,
     holds: Holds = Holds.REAL,
-    condition: Callable[[dict[str, Expr]], bool] | None = None,
+    when: str = "",
+    condition: Condition | None = None,
 ) -> Rule:
-    """One row of a rule table."""
-    return Rule(name, parse(pattern), parse(result), holds, condition)
+    """One row of a rule table; ``when`` is an inequality that must hold wherever both sides are defined, a strict one
+    but for isolated points."""
+    return Rule(name, parse(pattern), parse(result), holds, parse(when) if when else None, condition)
 
 
-def _total(*names: str) -> Callable[[dict[str, Expr]], bool]:
-    return lambda binding: all(total_function(binding[n]) for n in names)
+def _total(*names: str) -> Condition:
+    return lambda binding, case: all(total_function(binding[n]) for n in names)
+
+
+def _fractional(name: str) -> Condition:
+    """No whole number: for those, powers are products."""
+    return lambda binding, case: (value := binding[name].value) is None or value.denominator != 1
+
+
+def _undefined_power(binding: dict[str, Expr], case: Case) -> bool:
+    base, exponent = binding["a"], binding["b"]
+    if exponent.value is not None:
+        return exponent.value.denominator != 1 and case.positive(-base)
+    # Off isolated points a function that is analytic and not constant is no whole number.
+    return bool(exponent.symbols) and case.analytic(exponent) and case.positive(-base)
 
 
 FLOAT, REAL = Holds.FLOAT, Holds.REAL
@@ -89,6 +118,11 @@ EXPAND = (
     rule("log-sigmoid", "log_sigmoid(a)", "-softplus(-a)"),
     rule("tanhshrink", "tanhshrink(a)", "a - tanh(a)"),
     rule("softsign", "softsign(a)", "a/(1 + abs(a))"),
+    rule("gelu", "gelu(a)", "a*(1 + erf(a/sqrt(2)))/2"),
+    rule("elish", "elish(a)", "where(a >= 0, a, exp(a) - 1)*sigmoid(a)"),
+    rule("rrelu", "rrelu(a, b, c)", "where(a > 0, a, a*(b + c)/2)"),
+    rule("threshold", "threshold(a, b, c)", "where(a <= b, c, a)"),
+    rule("bound", "bound(a, b)", "min(max(a, -b), b)"),
     rule("mish", "mish(a)", "a*tanh(softplus(a))"),
     rule("relu", "relu(a)", "max(a, 0)"),
     rule("relu6", "relu6(a)", "min(max(a, 0), 6)"),
@@ -129,6 +163,49 @@ SHORTEN = (
     rule("pow-of-one", "1**a", "1", condition=_total("a")),
     rule("equals-itself", "a == a", "1", condition=_total("a")),
     rule("differs-from-itself", "a != a", "0", condition=_total("a")),
+    rule("sinh-asinh", "sinh(asinh(a))", "a"),
+    rule("asinh-sinh", "asinh(sinh(a))", "a"),
+    rule("log-of-reflected-sigmoid", "log(1 - sigmoid(a))", "-softplus(a)"),
+    rule("power-of-exp", "exp(a)**b", "exp(a*b)"),
+    rule("power-of-sigmoid", "sigmoid(a)**b", "exp(b*(a - softplus(a)))", condition=_fractional("b")),
+    rule("power-of-reciprocal", "(1/a)**b", "a**(-b)"),
+    rule("bessel-difference", "i0e(a) - i1e(a)", "i0e_minus_i1e(a)", when="a >= 0"),
+)
+
+#: What is known of the values decides.
+DECIDE = (
+    rule("max-of-ordered", "max(a, b)", "a", when="a >= b"),
+    rule("max-of-reversed", "max(a, b)", "b", when="a <= b"),
+    rule("min-of-ordered", "min(a, b)", "b", when="a >= b"),
+    rule("min-of-reversed", "min(a, b)", "a", when="a <= b"),
+    rule("abs-right", "abs(a)", "a", when="a >= 0"),
+    rule("abs-left", "abs(a)", "-a", when="a <= 0"),
+    rule("sign-right", "sign(a)", "1", when="a > 0"),
+    rule("sign-left", "sign(a)", "-1", when="a < 0"),
+    rule("elu-right", "elu(a, b)", "a", when="a >= 0"),
+    rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0"),
+    rule("selu-right", "selu(a)", f"{SELU_SCALE}*a", when="a >= 0"),
+    rule("selu-left", "selu(a)", f"{SELU_SCALE}*{SELU_ALPHA}*(exp(a) - 1)", when="a <= 0"),
+    rule("where-above", "where(a > b, c, d)", "c", when="a > b"),
+    rule("where-not-above", "where(a > b, c, d)", "d", when="a <= b"),
+    rule("where-below", "where(a < b, c, d)", "c", when="a < b"),
+    rule("where-not-below", "where(a < b, c, d)", "d", when="a >= b"),
+    rule("where-at-least", "where(a >= b, c, d)", "c", when="a >= b"),
+    rule("where-less", "where(a >= b, c, d)", "d", when="a < b"),
+    rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b"),
+    rule("where-more", "where(a <= b, c, d)", "d", when="a > b"),
+    rule("over-zero", "a/0", "1/0", when="a > 0"),
+    rule("over-minus-zero", "a/0", "-1/0", when="a < 0"),
+    rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),
+    rule("times-infinite", "1/0*a", "1/0", when="a > 0"),
+    rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0"),
+    rule("infinite-over", "1/0/a", "1/0", when="a > 0"),
+    rule("infinite-over-negative", "1/0/a", "-1/0", when="a < 0"),
+    rule("zero-to-positive", "0**a", "0", when="a > 0"),
+    rule("zero-to-negative", "0**a", "1/0", when="a < 0"),
+    rule("negative-base", "a**b", "0/0", condition=_undefined_power),
+    rule("log-of-negative", "log(a)", "0/0", when="a < 0"),
+    rule("sqrt-of-negative", "sqrt(a)", "0/0", when="a < 0"),
 )
 
 #: Compositions that have a name, shown by it.
@@ -140,7 +217,9 @@ RECOGNISE = (
     rule("is-expm1", "exp(a) - 1", "expm1(a)"),
     rule("is-erfc", "1 - erf(a)", "erfc(a)"),
     rule("is-log-sigmoid", "a - softplus(a)", "log_sigmoid(a)"),
+    rule("is-softplus-reflected", "softplus(a) - a", "softplus(-a)"),
     rule("is-log1p", "log(a + 1)", "log1p(a)"),
+    rule("is-gelu", "1/2*a*(erf(a/sqrt(2)) + 1)", "gelu(a)"),
     rule("is-tanhshrink", "a - tanh(a)", "tanhshrink(a)"),
     rule("is-sigmoid-reflected", "1 - sigmoid(a)", "sigmoid(-a)"),
     rule("is-leaky-relu", "where(a > 0, a, k*a)", "leaky_relu(a, k)"),
@@ -148,7 +227,7 @@ RECOGNISE = (
     rule("is-relu6", "min(relu(a), 6)", "relu6(a)"),
 )
 
-RULES = (*TIDY, *EXPAND, *SHORTEN, *RECOGNISE)
+RULES = (*TIDY, *EXPAND, *SHORTEN, *DECIDE, *RECOGNISE)
 
 
 def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
@@ -171,10 +250,9 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
     # Reading names back into the normal form must lead to the same form; where it does not, the next round starts from
     # what it led to.
     for _ in range(8):
-        named = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
-        again = canonical(named)
+        again = canonical(named(form))
         if again is form:
-            return named
+            return named(form)
         form = again
     return form
 
@@ -182,8 +260,81 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
 def canonical(root: Expr) -> Expr:
     """The normal form in which equal functions meet as far as the rules reach: names written out, arithmetic in
     order."""
-    return _Rewriter(_index((*EXPAND, *SHORTEN)), arithmetic=True)(root)
+    return Case().canonical(root)
 
+
+_named: WeakKeyDictionary[Expr, Expr] = WeakKeyDictionary()
+
+
+def named(form: Expr) -> Expr:
+    """A normal form with compositions shown by their names."""
+    if form not in _named:
+        _named[form] = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
+    return _named[form]
+
+
+class Case:
+    """Expressions in x as they are between two numbers: their normal forms there, and what is known of their values.
+
+    >>> case = Case(Fraction(0), math.inf)
+    >>> str(case.canonical(parse("abs(x) + elu(x)")))
+    '2*x'
+    """
+
+    #: Parts whose normal forms stay known.
+    REMEMBERED = 100_000
+
+    def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
+        # python-flint comes in here, for those who simplify.
+        from actc.enclosures import Region
+
+        self.low, self.high = low, high
+        self.region = Region(low, high)
+        self._lock = threading.RLock()
+        self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
+
+    def canonical(self, root: Expr) -> Expr:
+        """The normal form in this case; what it is for a part stays known."""
+        with self._lock:
+            if len(self._rewriter.done) > self.REMEMBERED:
+                self._rewriter.done.clear()
+            return self._rewriter(root)
+
+    def knows(self, inequality: Expr) -> bool:
+        """Whether it is known to hold wherever both sides are defined, a strict one but for isolated points."""
+        low, high = inequality.args if inequality.name in ("lt", "le") else inequality.args[::-1]
+        if inequality.name in ("le", "ge"):
+            return self.at_least(high, low)
+        return self.positive(self.canonical(apply("sub", high, low)))
+
+    def at_least(self, a: Expr, b: Expr) -> bool:
+        """Whether the first is known to be nowhere below the second."""
+        if a.value is not None and b.value is not None:
+            return a.value >= b.value
+        return bool(self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1])
+
+    def positive(self, a: Expr) -> bool:
+        """Whether it is known to be above 0 but at isolated points."""
+        if a.value is not None:
+            return a.value > 0
+        low = self.region.bounds(named(a))[0]
+        return bool(low > 0) or (bool(low >= 0) and bool(a.symbols) and self.analytic(a))
+
+    def analytic(self, a: Expr) -> bool:
+        """Whether it is known to vanish at isolated points only, or everywhere."""
+        return all(self._smooth(node) for node in postorder(a))
+
+    def _smooth(self, node: Expr) -> bool:
+        if node.kind != "apply" or operator(node.name).analytic:
+            return True
+        # Off its kinks such an operator is analytic.
+        kinks = operator(node.name).kinks
+        low, high = self.region.bounds(node.args[0])
+        return bool(kinks) and all(k <= low or k >= high for k in kinks)
+
+
+#: The laws of max and min.
+_LATTICE = frozenset({Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT})
 
 #: Links of a sum.
 _CHAIN = frozenset({"add", "sub", "neg"})
@@ -191,7 +342,7 @@ _CHAIN = frozenset({"add", "sub", "neg"})
 _Index = dict[str, tuple[Rule, ...]]
 
 
-@lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=8)
 def _index(rules: tuple[Rule, ...]) -> _Index:
     table: dict[str, list[Rule]] = {}
     for r in rules:
@@ -208,8 +359,8 @@ class _Rewriter:
     #: Sums of more terms are not searched for pairs that have a name.
     MOST_TERMS = 12
 
-    def __init__(self, index: _Index, arithmetic: bool, pairs: bool = False) -> None:
-        self.index, self.arithmetic, self.pairs = index, arithmetic, pairs
+    def __init__(self, index: _Index, arithmetic: bool, pairs: bool = False, case: Case | None = None) -> None:
+        self.index, self.arithmetic, self.pairs, self.case = index, arithmetic, pairs, case
         self.done: dict[Expr, Expr] = {}
         self.depth = 0
 
@@ -258,6 +409,8 @@ class _Rewriter:
     def finish(self, node: Expr) -> Expr:
         """The fixed point of a node whose parts are at theirs."""
         changed = self.by_structure(node) if self.arithmetic and node.kind == "apply" else node
+        if changed.kind == "apply" and operator(changed.name).laws >= _LATTICE:
+            changed = self.by_order(changed)
         if changed is node or changed.name in _CHAIN:
             # The terms of a sorted sum are at their fixed points already, so rules are all that is left to try.
             ordered, changed = changed, self.by_rule(changed)
@@ -273,14 +426,25 @@ class _Rewriter:
 
     @staticmethod
     def by_structure(node: Expr) -> Expr:
+        row = operator(node.name)
+        if row.variadic:
+            return functools.reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
         return expr_of(sum_of(node)) if node.name in ARITHMETIC else _by_law(node)
 
     def by_rule(self, node: Expr) -> Expr:
         for r in self.index.get(node.name, ()) if node.kind == "apply" else ():
             binding = match(r.pattern, node)
-            if binding is not None and (r.condition is None or r.condition(binding)):
+            if binding is not None and r.applies(binding, self.case):
                 return instantiate(r.result, binding)
         return self.by_pair(node) if self.pairs and node.name in ("add", "sub") else node
+
+    def by_order(self, node: Expr) -> Expr:
+        """A chain of one operator such as max without the links that a rule drops beside another one."""
+        parts = list(dict.fromkeys(_flat(node, node.name)))
+        for a, b in itertools.combinations(parts, 2) if 2 < len(parts) <= self.MOST_TERMS else ():
+            if a in parts and b in parts and (kept := self.by_rule(apply(node.name, a, b))) in (a, b):
+                parts.remove(b if kept is a else a)
+        return functools.reduce(lambda a, b: apply(node.name, a, b), parts)
 
     def by_pair(self, node: Expr) -> Expr:
         """A longer sum with two of its terms replaced by the name that a rule has for them, as 1 - erf(a) among
@@ -305,7 +469,7 @@ def _by_law(node: Expr) -> Expr:
         return args[1] if args[0].value else args[2]
     if row.exact is not None and len(values) == len(args):
         return constant(Fraction(row.exact(*values)))
-    if {Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT} <= row.laws:
+    if row.laws >= _LATTICE:
         parts = _flat(node, row.name)
         result, *rest = sorted(dict.fromkeys(parts), key=lambda e: (e.kind == "constant", sort_key(e)))
         for part in rest:

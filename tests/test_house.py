@@ -17,8 +17,8 @@ import actc
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("kernels", "init", "search")
 FACES = {"actc", "actc.cli", "actc.__main__"}
-HEAVY = {"matplotlib", "mpmath", "numba", "scipy", "sklearn", "sympy", "torch", "triton"}
-DISTRIBUTION = {"sklearn": "scikit-learn"}
+HEAVY = {"flint", "matplotlib", "mpmath", "numba", "scipy", "sklearn", "sympy", "torch", "triton"}
+DISTRIBUTION = {"flint": "python-flint", "sklearn": "scikit-learn"}
 
 
 def python(code: str, **environment: str) -> str:

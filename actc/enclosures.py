@@ -1,0 +1,298 @@
+"""Bounds that every value of an expression keeps to, on an interval of x: ball arithmetic at the ends.
+
+An interval is a pair of exact ``flint.arb`` numbers, lower and upper, infinities allowed. It encloses the values of
+the real function where that is defined; what an operator does to intervals follows from its row: a monotone row maps
+ends to ends, ``bounds`` says it for the others, and a definition is followed inwards.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import flint
+
+from actc.expr import Expr, postorder
+from actc.operators import Operator, operator
+
+Interval = tuple[Any, Any]
+
+#: Enough that what cancels in ordinary expressions leaves the sign to be seen.
+BITS = 128
+
+INFINITY = flint.arb.pos_inf()
+ZERO, ONE = flint.arb(0), flint.arb(1)
+REALS: Interval = (-INFINITY, INFINITY)
+
+
+_precision = threading.RLock()
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Balls of so many bits within. The precision is one for all threads, which therefore take turns."""
+    with _precision, flint.ctx.workprec(bits):
+        yield
+
+
+def ball(value: Fraction | float) -> Any:
+    """The number as a ball: exact for a fraction whose denominator is a power of two, and for infinities."""
+    if isinstance(value, float):
+        return flint.arb(value)
+    return flint.arb(flint.fmpq(value.numerator, value.denominator))
+
+
+def hull(values: Iterable[Any]) -> Interval:
+    """The smallest interval around balls; all reals if one of them is no number."""
+    found = list(values)
+    if any(v.is_nan() for v in found):
+        return REALS
+    return min(v.lower() for v in found), max(v.upper() for v in found)
+
+
+class Region:
+    """The open interval of x from ``low`` to ``high``, and what is known of expressions in x there.
+
+    >>> from actc.parsing import parse
+    >>> low, high = Region(Fraction(0), math.inf).bounds(parse("exp(x) + tanh(x)"))
+    >>> float(low), float(high)
+    (1.0, inf)
+    """
+
+    #: Parts whose bounds stay known.
+    REMEMBERED = 100_000
+
+    def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
+        self.low, self.high = low, high
+        with precision(BITS):
+            self._x = hull([ball(low), ball(high)])
+        self._known: dict[Expr, Interval] = {}
+
+    def bounds(self, expression: Expr) -> Interval:
+        """An interval that holds every value; parameters and inputs other than x may be anything."""
+        known = self._known
+        if len(known) > self.REMEMBERED:
+            known.clear()
+        with precision(BITS):
+            for node in postorder(expression) if expression not in known else ():
+                if node not in known:
+                    known[node] = self._bounds(node)
+        return known[expression]
+
+    def _bounds(self, node: Expr) -> Interval:
+        if node.value is not None:
+            return hull([ball(node.value)])
+        if node.kind == "symbol":
+            return self._x if node.name == "x" else REALS
+        return image(operator(node.name), [self._known[a] for a in node.args])
+
+
+def image(row: Operator, args: Sequence[Interval]) -> Interval:
+    """An interval that holds the operator's values at arguments from intervals."""
+    if row.bounds is not None:
+        return row.bounds(*args)
+    optional = args[row.arity - len(row.defaults) : row.arity]
+    usual = all(a[0] == a[1] == ball(d) for a, d in zip(optional, row.defaults, strict=True))
+    stated = hull(map(_rounded, row.image)) if usual else REALS
+    if row.monotone and usual and row.arity == 1 + len(row.defaults):
+        low, high = (_end(row, args, side) for side in (0, 1))
+        return _within((low[0], high[1]) if row.monotone > 0 else (high[0], low[1]), stated)
+    if row.definition is not None and "definition" not in row.rounded:
+        return _within(_defined(row, args), stated)
+    # Neither monotone nor written exactly over other rows.
+    if not all(end.is_finite() for ends in args for end in ends):
+        return stated
+    return _within(hull([row.in_balls(*(low.union(high) for low, high in args))]), stated)
+
+
+def _within(found: Interval, stated: Interval) -> Interval:
+    return max(found[0], stated[0]), min(found[1], stated[1])
+
+
+def _end(row: Operator, args: Sequence[Interval], side: int) -> Interval:
+    """The value of a monotone row at one end of its first argument, or the limit there."""
+    domain = ball(row.domain[side])
+    at = max(args[0][0], domain) if side == 0 else min(args[0][1], domain)
+    if at.is_finite():
+        value = row.in_balls(at, *(low for low, _ in args[1:]))
+        found = hull([value])
+        if found[0].is_finite() and found[1].is_finite():
+            return found
+    else:
+        side = int(at > 0)
+    return hull([_rounded(row.image[side if row.monotone > 0 else 1 - side])])
+
+
+def _rounded(stated: float) -> Any:
+    """A value of the table, which is rounded unless it is whole."""
+    whole = math.isinf(stated) or stated == round(stated)
+    return ball(stated) if whole else flint.arb(stated, abs(stated) * 2.0**-50)
+
+
+def _defined(row: Operator, args: Sequence[Interval]) -> Interval:
+    return by_definition(row, args, lambda value: hull([ball(value)]), image)
+
+
+def by_definition(
+    row: Operator, args: Sequence[Any], number: Callable[[Fraction], Any], apply: Callable[[Operator, list[Any]], Any]
+) -> Any:
+    """A row's definition at arguments of some arithmetic: ``number`` brings constants into it, ``apply`` operators."""
+    done: dict[Expr, Any] = {}
+    for node in row.steps:
+        if node.value is not None:
+            done[node] = number(node.value)
+        elif node.kind == "symbol":
+            done[node] = args[row.arguments.index(node.name)]
+        else:
+            done[node] = apply(operator(node.name), [done[a] for a in node.args])
+    result = done[row.steps[-1]]
+    # A variadic row folds its definition over the arguments.
+    return result if len(args) <= row.arity else by_definition(row, [result, *args[row.arity :]], number, apply)
+
+
+# --- what the rows of the table say of intervals -------------------------------------------------------------------
+
+
+def add(a: Interval, b: Interval) -> Interval:
+    return hull([a[0] + b[0]])[0], hull([a[1] + b[1]])[1]
+
+
+def negative(a: Interval) -> Interval:
+    return -a[1], -a[0]
+
+
+def multiply(a: Interval, b: Interval) -> Interval:
+    # Nothing times what grows without bound is nothing; but if both are limits, it may be anything.
+    if any(u[0] == u[1] == 0 and v[0] == v[1] and not v[0].is_finite() for u, v in ((a, b), (b, a))):
+        return REALS
+    return hull(ZERO if u.is_zero() or v.is_zero() else u * v for u in a for v in b)
+
+
+def reciprocal(a: Interval) -> Interval:
+    if a[0] < 0 < a[1] or a[0] == a[1] == 0:
+        return REALS
+    low = -INFINITY if a[1].is_zero() else 1 / a[1]
+    high = INFINITY if a[0].is_zero() else 1 / a[0]
+    return hull([low, high])
+
+
+def power(a: Interval, b: Interval) -> Interval:
+    exponent = b[0].unique_fmpz() if b[0] == b[1] else None
+    if exponent is not None:
+        n = int(exponent)
+        if n < 0:
+            return reciprocal(power(a, (ball(Fraction(-n)),) * 2))
+        if n == 0:
+            return ONE, ONE
+        if n % 2 == 0:
+            a = absolute(a)
+        return hull(end if end.is_zero() else end**n for end in a)
+    if a[0] >= 0:
+        return exponential(multiply(b, (_log(a[0]), _log(a[1]))))
+    return REALS
+
+
+def _log(end: Any) -> Any:
+    return -INFINITY if end.is_zero() else end.log() if end.is_finite() else INFINITY
+
+
+def exponential(a: Interval) -> Interval:
+    return hull(end.exp() if end.is_finite() else INFINITY if end > 0 else ZERO for end in a)
+
+
+def absolute(a: Interval) -> Interval:
+    if a[0] >= 0:
+        return a
+    return negative(a) if a[1] <= 0 else (ZERO, max(-a[0], a[1]))
+
+
+def even(a: Interval, value: Callable[[Any], Any], limit: float) -> Interval:
+    """Of a function that is even and monotone in abs(x)."""
+    return hull(value(end) if end.is_finite() else ball(limit) for end in absolute(a))
+
+
+def odd(a: Interval, value: Callable[[Any], Any], highest: float) -> Interval:
+    """Of an odd function that is positive for positive x and at most ``highest``."""
+    if a[0] < 0 < a[1]:
+        return hull([flint.arb(0, highest)])
+    if a[0] < 0:
+        return negative(odd(negative(a), value, highest))
+    low, high = hull([value(a[0].union(a[1]))]) if a[1].is_finite() else REALS
+    return max(low, ZERO), min(high, ball(highest))
+
+
+def larger(a: Interval, b: Interval) -> Interval:
+    return max(a[0], b[0]), max(a[1], b[1])
+
+
+def smaller(a: Interval, b: Interval) -> Interval:
+    return min(a[0], b[0]), min(a[1], b[1])
+
+
+def choice(condition: Interval, a: Interval, b: Interval) -> Interval:
+    if condition[0] > 0 or condition[1] < 0:
+        return a
+    if condition[0] == condition[1] == 0:
+        return b
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
+def norm(a: Interval, b: Interval) -> Interval:
+    """Of hypot."""
+    ends = zip(absolute(a), absolute(b), strict=True)
+    return hull((u * u + v * v).sqrt() if u.is_finite() and v.is_finite() else INFINITY for u, v in ends)
+
+
+def compare(name: str, a: Interval, b: Interval) -> Interval:
+    """Of the comparison with that name, such as ``lt``."""
+    if name in ("gt", "ge"):
+        name, a, b = {"gt": "lt", "ge": "le"}[name], b, a
+    apart = a[1] < b[0] or b[1] < a[0]
+    same = a[0] == a[1] == b[0] == b[1]
+    certain = {
+        "lt": (a[1] < b[0], a[0] >= b[1]),
+        "le": (a[1] <= b[0], a[0] > b[1]),
+        "eq": (same, apart),
+        "ne": (apart, same),
+    }[name]
+    return (ONE, ONE) if certain[0] else (ZERO, ZERO) if certain[1] else (ZERO, ONE)
+
+
+# --- and of single values ------------------------------------------------------------------------------------------
+
+
+def pi() -> Any:
+    return flint.arb.pi()
+
+
+def decided(truth: Interval) -> Any:
+    return truth[0] if truth[0] == truth[1] else flint.arb.nan()
+
+
+def choose(condition: Any, a: Any, b: Any) -> Any:
+    if condition.is_nan():
+        return a.union(b)
+    return b if condition.is_zero() else a if not condition.contains(0) else a.union(b)
+
+
+def bessel_slope(a: Any) -> Any:
+    """The derivative of e^-abs(a) I1(a)."""
+    if a.is_zero():
+        return flint.arb(1) / 2
+    a = abs(a)
+    first, second = (a.bessel_i(n, scaled=True) for n in (0, 1))
+    return first - second * (1 + 1 / a)
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """a/b; infinite where the divisor is exactly 0 and the dividend certainly not."""
+    return a / b if not b.is_zero() or a.contains(0) else a.sgn() * INFINITY
+
+
+def raised(a: Any, b: Any) -> Any:
+    """a**b; infinite for a negative power of exactly 0."""
+    return INFINITY if a.is_zero() and b < 0 else a**b

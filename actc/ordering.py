@@ -1,0 +1,165 @@
+"""Proofs that one function of x is nowhere below another.
+
+Their difference is a quotient of polynomials, whose factors are looked at one by one: a factor to an even power needs
+no proof. Each other one is shown to keep its sign on boxes, by enclosures, or because it is monotone there and has
+that sign at one end; which is asked of its derivative in turn.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+
+from actc.derivatives import derivative
+from actc.enclosures import Region
+from actc.expr import Expr, apply, constant, postorder
+from actc.operators import operator
+from actc.quotients import TooLarge, quotients
+from actc.rules import Case, named
+
+End = Fraction | float
+
+#: Boxes that one proof may look at, and derivatives that it may take.
+_BOXES = 40
+_ORDERS = 4
+#: Nodes of a derivative that is still worth looking at.
+_LONGEST = 120
+
+#: Where a function that is somewhere negative mostly shows it.
+_PROBES = tuple(Fraction(p, 1000) for p in (1, 90, 313, 712, 1171, 1931, 3137, 7919, 31415))
+
+
+def nonnegative(expression: Expr, case: Case) -> bool:
+    """Whether a proof was found that an expression in x, in normal form, is at least 0 wherever the case has it
+    defined.
+
+    >>> from actc.parsing import parse
+    >>> positive = Case(Fraction(0), math.inf)
+    >>> nonnegative(positive.canonical(parse("exp(x) - 1 - x")), positive)
+    True
+    >>> nonnegative(positive.canonical(parse("x - tanh(2*x)")), positive)
+    False
+    """
+    if case.region.bounds(named(expression))[0] >= 0:
+        return True
+    probes = [p for probe in _PROBES for p in (probe, -probe) if case.low < p < case.high]
+    if any(_at(p).bounds(expression)[1] < 0 for p in probes):
+        return False
+    return _keeps_sign(expression, case) or _keeps_sign(_core(expression, case), case)
+
+
+@lru_cache(maxsize=4096)
+def _core(expression: Expr, case: Case) -> Expr:
+    """Something of the same sign with fewer factors: those to an even power, and those whose bounds tell their sign,
+    are left out."""
+    try:
+        found = quotients(expression)
+    except TooLarge:
+        return expression
+    sign, core = 1, constant(1)
+    for polynomial in found.parts[0]:
+        constant_sign, factors = found.factors(polynomial)
+        sign *= constant_sign
+        for factor, multiplicity in factors:
+            low, high = case.region.bounds(named(case.canonical(factor)))
+            if multiplicity % 2 == 0 or low >= 0:
+                continue
+            if high <= 0:
+                sign = -sign
+            else:
+                core = apply("mul", core, factor)
+    return case.canonical(core if sign > 0 else -core)
+
+
+def _keeps_sign(expression: Expr, case: Case) -> bool:
+    boxes = [(case.low, case.high)]
+    for _ in range(_BOXES):
+        if not boxes:
+            return True
+        low, high = boxes.pop()
+        if not _shown(expression, low, high, case, _ORDERS):
+            middle = _middle(low, high)
+            if _at(middle).bounds(expression)[1] < 0:
+                return False
+            boxes += [(low, middle), (middle, high)]
+    return not boxes
+
+
+def _shown(expression: Expr, low: End, high: End, case: Case, orders: int) -> bool:
+    found = _region(low, high).bounds(named(expression))
+    if found[0] >= 0:
+        return True
+    if orders == 0 or found[1] < 0:
+        return False
+    here = _region(low, high)
+    nodes = [node for node in postorder(expression) if node.kind == "apply" and node.symbols]
+    if any(_rounded_slope(node) or not _continuous(node, here) for node in nodes):
+        return False
+    slope = derivative(expression)
+    if len(postorder(slope)) > _LONGEST:
+        return False
+    form = case.canonical(slope)
+    middle = _middle(low, high)
+    for rising in dict.fromkeys((form, _core(form, case))):
+        steep, start = _at(middle).bounds(rising), low
+        if steep[1] < 0:
+            rising, start = case.canonical(-rising), high
+        elif not steep[0] > 0:
+            continue
+        if _starts(expression, start, case) and _shown(rising, low, high, case, orders - 1):
+            return True
+    return False
+
+
+def _rounded_slope(node: Expr) -> bool:
+    """Whether the table's derivative of this node is right to float64 only."""
+    row = operator(node.name)
+    return any(a in row.rounded and arg.symbols for a, arg in zip(row.arguments, node.args, strict=False))
+
+
+def _continuous(node: Expr, region: Region) -> bool:
+    """Whether an operator can neither jump, nor have a pole, nor be undefined inside the region: only then does a sign
+    of the derivative tell where the value goes."""
+    row, (low, high) = operator(node.name), region.bounds(node.args[0])
+    if not row.continuous or low < row.domain[0] or high > row.domain[1] or any(low < p < high for p in row.poles):
+        return False
+    if node.name == "div":
+        low, high = region.bounds(node.args[1])
+        return not low < 0 < high
+    if node.name == "pow":
+        exponent = node.args[1].value
+        if low >= 0 or exponent is None or exponent.denominator != 1:
+            return bool(low >= 0)
+        return exponent > 0 or bool(high <= 0)
+    return True
+
+
+def _starts(expression: Expr, place: End, case: Case) -> bool:
+    """Whether the value, or the limit, at an end is known to be at least 0."""
+    if _at(place).bounds(expression)[0] >= 0:
+        return True
+    if isinstance(place, float):
+        return False
+    # Balls around constants do not cancel; constants do.
+    value = case.canonical(expression.substitute({"x": place})).value
+    return value is not None and value >= 0
+
+
+@lru_cache(maxsize=4096)
+def _region(low: End, high: End) -> Region:
+    return Region(low, high)
+
+
+def _at(place: End) -> Region:
+    return _region(place, place)
+
+
+def _middle(low: End, high: End) -> Fraction:
+    if math.isinf(low) and math.isinf(high):
+        return Fraction(0)
+    if math.isinf(low):
+        return 2 * min(-Fraction(1), Fraction(high)) if high <= 0 else Fraction(0)
+    if math.isinf(high):
+        return 2 * max(Fraction(1), Fraction(low)) if low >= 0 else Fraction(0)
+    return (Fraction(low) + Fraction(high)) / 2

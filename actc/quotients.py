@@ -1,0 +1,189 @@
+"""Expressions as quotients of polynomials over what is no arithmetic in them: algebraic identities become decidable.
+
+Exponentials and what is made of them, such as tanh, become powers of few; so sinh(x)/(exp(x) - 1) and
+(1 + exp(-x))/2 are the same quotient. Factors of the numerator carry its sign.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import flint
+
+from actc.expr import Expr, apply, constant, postorder, rebuild
+from actc.normal_form import ARITHMETIC, Product, expr_of, sort_key, sum_of
+from actc.parsing import parse
+
+#: What is written by exponentials; ``a`` is the argument.
+EXPONENTIAL = {
+    "sinh": "(exp(a) - exp(-a))/2",
+    "cosh": "(exp(a) + exp(-a))/2",
+    "tanh": "(exp(2*a) - 1)/(exp(2*a) + 1)",
+    "sigmoid": "exp(a)/(1 + exp(a))",
+}
+
+#: Polynomials of more terms are not worth their multiplication.
+_MOST_TERMS = 400
+_HIGHEST_POWER = 64
+_MOST_GENERATORS = 12
+
+
+class TooLarge(Exception):
+    """The quotient would be of more terms than a proof may have."""
+
+
+@dataclass(frozen=True)
+class Quotients:
+    """The quotients of several expressions over the same generators: atoms, and roots of exponentials."""
+
+    parts: tuple[tuple[Any, Any], ...]
+    generators: tuple[Expr, ...]
+
+    def factors(self, polynomial: Any) -> tuple[int, list[tuple[Expr, int]]]:
+        """The sign of the constant factor, and the irreducible factors with their multiplicities."""
+        content, factors = polynomial.factor()
+        return (1 if content > 0 else -1), [(self._expr(f), int(m)) for f, m in factors]
+
+    def _expr(self, polynomial: Any) -> Expr:
+        total = constant(0)
+        for powers, coefficient in polynomial.terms():
+            term = constant(int(coefficient))
+            for generator, power in zip(self.generators, powers, strict=False):
+                if power:
+                    term = apply("mul", term, apply("pow", generator, int(power)))
+            total = apply("add", total, term)
+        return total
+
+
+def quotients(*expressions: Expr) -> Quotients:
+    """Numerators and denominators of expressions in normal form. Raises TooLarge."""
+    expanded = [_by_exponentials(e) for e in expressions]
+    atoms: dict[Expr, None] = {}
+    exponents: dict[Product, int] = {}
+    stack = list(expanded)
+    seen = set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.name == "exp":
+            for product, c in sum_of(node.args[0]).items():
+                exponents[product] = math.lcm(exponents.get(product, 1), c.denominator)
+        elif _arithmetic(node):
+            stack.extend(node.args)
+        elif node.kind != "constant" or _long(node):
+            atoms[abs_constant(node)] = None
+    roots = {product: apply("exp", expr_of({product: Fraction(1, d)})) for product, d in exponents.items()}
+    generators = (*sorted(atoms, key=sort_key), *roots.values())
+    if len(generators) > _MOST_GENERATORS:
+        raise TooLarge
+    context = flint.fmpz_mpoly_ctx.get([f"g{i}" for i in range(max(1, len(generators)))], flint.Ordering.lex)
+    variables = dict(zip(generators, context.gens(), strict=False))
+    one = context.constant(1)
+    done: dict[Expr, tuple[Any, Any]] = {}
+
+    def power(base: Any, exponent: int) -> Any:
+        if exponent > _HIGHEST_POWER or len(base) ** min(exponent, 8) > _MOST_TERMS**2:
+            raise TooLarge
+        return base**exponent
+
+    for node in postorder(*expanded):
+        if node in variables:
+            done[node] = variables[node], one
+        elif node.value is not None and _long(node):
+            variable = variables.get(abs_constant(node))
+            if variable is None:
+                continue
+            done[node] = (variable if node.value > 0 else -variable), one
+        elif node.value is not None:
+            done[node] = context.constant(node.value.numerator), context.constant(node.value.denominator)
+        elif node.name == "exp" and all(product in roots for product in sum_of(node.args[0])):
+            top = bottom = one
+            for product, c in sum_of(node.args[0]).items():
+                n = int(c * exponents[product])
+                factor = power(variables[roots[product]], abs(n))
+                top, bottom = (top * factor, bottom) if n > 0 else (top, bottom * factor)
+            done[node] = top, bottom
+        elif _arithmetic(node) and all(a in done for a in node.args):
+            done[node] = _combined(node, [done[a] for a in node.args], power)
+            if max(map(len, done[node])) > _MOST_TERMS:
+                raise TooLarge
+    return Quotients(tuple(done[e] for e in expanded), generators)
+
+
+def _arithmetic(node: Expr) -> bool:
+    if node.kind != "apply" or node.name not in ARITHMETIC:
+        return False
+    if node.name == "div":
+        return node.args[1].value != 0
+    exponent = node.args[-1].value
+    return node.name != "pow" or (exponent is not None and exponent.denominator == 1)
+
+
+def _combined(node: Expr, args: Sequence[tuple[Any, Any]], power: Any) -> tuple[Any, Any]:
+    (p, q), *rest = args
+    if node.name == "neg":
+        return -p, q
+    if node.name == "pow":
+        n = int(node.args[1].value or 0)
+        return (power(p, n), power(q, n)) if n >= 0 else (power(q, -n), power(p, -n))
+    ((r, s),) = rest
+    if node.name == "mul":
+        p, q = p * r, q * s
+    elif node.name == "div":
+        p, q = p * s, q * r
+    else:
+        p, q = (p * s + r * q if node.name == "add" else p * s - r * q), q * s
+    common = p.gcd(q)
+    return (p, q) if common.is_one() or p.is_zero() else (p // common, q // common)
+
+
+def _long(node: Expr) -> bool:
+    """A constant of so many digits, as those of selu, that it is treated as a letter: factoring would take them apart,
+    and python-flint 0.9 cannot sort such factors."""
+    value = node.value
+    return value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) > 50
+
+
+def abs_constant(node: Expr) -> Expr:
+    return node if node.value is None else constant(abs(node.value))
+
+
+@cache
+def _template(name: str) -> Expr:
+    return parse(EXPONENTIAL[name])
+
+
+def _by_exponentials(expression: Expr) -> Expr:
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.name in EXPONENTIAL and node.kind == "apply":
+            return _by_exponentials(_template(node.name).substitute({"a": args[0]}))
+        return _grown(args[0]) if node.name == "exp" else node.with_args(args)
+
+    return rebuild(expression, build)
+
+
+def _grown(exponent: Expr) -> Expr:
+    """The exponential of a sum; e^softplus(a) is 1 + e^a."""
+    rest, factors = dict(sum_of(exponent)), constant(1)
+    for product, c in sum_of(exponent).items():
+        ((part, power),) = product if len(product) == 1 else ((exponent, 0),)
+        if part.name == "softplus" and part.args[1].value == 1 and power == 1 and c.denominator == 1:
+            del rest[product]
+            factors = apply("mul", factors, apply("pow", 1 + _grown(part.args[0]), int(c)))
+    return apply("mul", factors, apply("exp", expr_of(rest))) if rest else factors
+
+
+def same(a: Expr, b: Expr) -> bool:
+    """Whether the two, in normal form, are equal by arithmetic alone."""
+    try:
+        (p, q), (r, s) = quotients(a, b).parts
+    except TooLarge:
+        return False
+    return bool(p * s == r * q)
