@@ -16,37 +16,50 @@ from actc.parsing import parse
 from actc.rules import simplify
 
 if TYPE_CHECKING:
+    from actc.classes import EquivalenceClass, unique
+    from actc.equivalence import Equivalence, equivalent
     from actc.init.moments import gaussian_moments
     from actc.kernels.compiled import compile
     from actc.kernels.module import Activation, parameter_groups
     from actc.kernels.replacement import replace
+    from actc.spaces import Space
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ActcError",
     "Activation",
+    "Equivalence",
+    "EquivalenceClass",
     "Expr",
     "ExpressionError",
     "KnownActivation",
     "ParseError",
+    "Space",
     "compile",
     "derivative",
+    "equivalent",
     "gaussian_moments",
     "library",
     "parameter_groups",
     "parse",
     "replace",
     "simplify",
+    "unique",
 ]
 
 #: Where the names live that are imported on first use.
 _LAZY = {
     "Activation": "actc.kernels.module",
+    "Equivalence": "actc.equivalence",
+    "EquivalenceClass": "actc.classes",
+    "Space": "actc.spaces",
     "compile": "actc.kernels.compiled",
+    "equivalent": "actc.equivalence",
     "gaussian_moments": "actc.init.moments",
     "parameter_groups": "actc.kernels.module",
     "replace": "actc.kernels.replacement",
+    "unique": "actc.classes",
 }
 
 

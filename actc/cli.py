@@ -88,6 +88,7 @@ def _parser(command: str | None) -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_show(commands)
     _add_compile(commands)
+    _add_unique(commands)
     text = "search for a better activation function"
     search = commands.add_parser("search", help=text, description=text[0].upper() + text[1:] + ".")
     if command == "search":
@@ -137,6 +138,73 @@ def _add_compile(commands: Any) -> None:
     compile_.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
     compile_.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")
     compile_.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _add_unique(commands: Any) -> None:
+    text = "which expressions of a file, or of a space, are the same function"
+    unique = commands.add_parser("unique", help=text, description=text[0].upper() + text[1:] + ".")
+    unique.set_defaults(handler=unique_command)
+    source = unique.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="expressions, one a line; - reads them")
+    source.add_argument("--space", metavar="SCHEMA", help="such as 'binary(unary(x),unary(x))', or a paper's by name")
+    unique.add_argument(
+        "--mode",
+        choices=("functions", "outputs"),
+        default="functions",
+        help="when two are the same: as functions (default), or if their float32 outputs print alike, as in AQuaSurF",
+    )
+    for name, meaning in (("sign", "-f(x)"), ("reflection", "f(-x)"), ("scale", "c*f(x), c > 0,")):
+        unique.add_argument(f"--up-to-{name}", action="store_true", help=f"{meaning} counts as f(x)")
+    unique.add_argument("--no-proofs", action="store_true", help="join what agrees in value, and look for no proof")
+    unique.add_argument("--processes", type=int, default=1, metavar="N", help="for a space (default: %(default)s)")
+    unique.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def unique_command(chosen: argparse.Namespace) -> int:
+    """``actc unique``."""
+    from actc.class_listing import as_json, expressions_in, render
+    from actc.classes import unique
+    from actc.spaces import Space
+
+    if chosen.processes < 1:
+        raise UsageError(f"--processes {chosen.processes}: write a number of 1 or more")
+    expressions = Space(chosen.space) if chosen.space is not None else expressions_in(chosen.file)
+    total = expressions.count if isinstance(expressions, Space) else None
+    with _progress("sorting", total) as progress:
+        classes = unique(
+            expressions,
+            up_to_sign=chosen.up_to_sign,
+            up_to_reflection=chosen.up_to_reflection,
+            up_to_scale=chosen.up_to_scale,
+            prove=not chosen.no_proofs,
+            by_outputs=chosen.mode == "outputs",
+            processes=chosen.processes,
+            progress=progress,
+        )
+    if chosen.json:
+        print(json.dumps(as_json(classes), ensure_ascii=False))
+    else:
+        render(classes)
+    return 0
+
+
+@contextlib.contextmanager
+def _progress(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=24),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _add_expression(parser: argparse.ArgumentParser) -> None:

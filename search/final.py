@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from actc.search.classes import canonical, fingerprint
+from actc.equivalence import equivalent
+from actc.search.classes import canonical
 from actc.search.study import ranking
 from actc.search.trial import Trial
 
@@ -18,6 +20,6 @@ def contenders(trials: Iterable[Trial], metric: str, count: int) -> Sequence[tup
     A baseline that the search found again competes once, as a baseline.
     """
     baselines = {canonical(text): {"baseline": name} for name, text in BASELINES.items()}
-    usual = {fingerprint(text) for text in baselines}
-    found = [trial for trial in ranking(trials, metric) if fingerprint(trial.expression) not in usual][:count]
+    better = (t for t in ranking(trials, metric) if not any(equivalent(t.expression, text) for text in baselines))
+    found = list(itertools.islice(better, count))
     return [*((trial.expression, {"trial": trial.number}) for trial in found), *baselines.items()]

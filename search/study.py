@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from actc.arguments import refused, whole
+from actc.classes import Classes
 from actc.errors import ExpressionError
+from actc.parsing import parse
 from actc.search import strategies
-from actc.search.classes import canonical, fingerprint
+from actc.search.classes import canonical
 from actc.search.errors import StudyError
 from actc.search.execution import Objective, SerialExecutor, evaluate, execute, once
 from actc.search.store import Store
@@ -74,13 +76,16 @@ class Study:
             "strategy": dict(self.strategy.configuration()),
             "objective": described(self.objective),
         }
+        # Every function is trained once, however it is spelled.
+        self._classes = Classes()
         self.store = Store(path, self.configuration)
         try:
             self._refuse_another(self.store.configuration)
             self._trials = self.store.trials(Stage.SEARCH)
             self._finals = self.store.trials(Stage.FINAL)
             try:
-                self._known = {fingerprint(trial.expression) for trial in self._trials}
+                for trial in self._trials:
+                    self._classes.place(parse(trial.expression))
             except ExpressionError as error:
                 raise self.store.damaged(f"a trial's function can't be read: {error}") from error
         except BaseException:
@@ -138,8 +143,8 @@ class Study:
         for _ in range(ATTEMPTS):
             for proposal in self._proposals(rng):
                 expression = self._canonical(proposal.expression)
-                identity = fingerprint(expression)
-                if identity not in self._known:
+                known = len(self._classes)
+                if self._classes.place(parse(expression))[0] == known:
                     origin = dict(proposal.origin)
                     seed = self._seed(number, TRAINING)
                     trial = _open_trial(
@@ -147,7 +152,6 @@ class Study:
                     )
                     self.store.add([trial])
                     self._trials.append(trial)
-                    self._known.add(identity)
                     return trial
         raise StudyError(
             f"the strategy {self.configuration['strategy']} proposed nothing new in {ATTEMPTS} attempts after "

@@ -311,3 +311,54 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         files.write_atomically(pipe, "whole")
         assert reader.stdout is not None and reader.stdout.read() == b"whole"
     assert pipe.is_fifo()
+
+
+# --- unique ---------------------------------------------------------------------------------------------------------
+
+
+def test_unique_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "functions.txt"
+    file.write_text("max(x, 0)\n\n# a comment\nrelu(x)\n-relu(x)\nsin(x)**2 + cos(x)**2\n1\n", encoding="utf-8")
+    assert cli.main(["unique", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["expressions"], found["classes"], found["proved"], found["numeric"]) == (5, 3, 1, 1)
+    assert [c["members"] for c in found["members"]] == [
+        ["max(x, 0)", "relu(x)"],
+        ["-relu(x)"],
+        ["sin(x)**2 + cos(x)**2", "1"],
+    ]
+    assert cli.main(["unique", str(file), "--up-to-sign"]) == 0
+    shown = capsys.readouterr().out
+    assert "5 expressions, 2 functions" in shown and "-relu(x)" in shown
+
+
+def test_unique_of_a_space(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["unique", "--space", "unary(unary(x))", "--no-proofs"]) == 0
+    assert "729 expressions" in capsys.readouterr().out
+    assert cli.main(["unique", "--space", "unary(x)", "--mode", "outputs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 27
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "FILE --space is required"),
+        (["nowhere.txt"], "nowhere.txt cannot be read: No such file"),
+        (["--space", "pangea"], "did you mean 'pangaea'"),
+        (["--space", "unary(x"], "never closed"),
+        (["--space", "unary(x)", "--processes", "0"], "a number of 1 or more"),
+        (["--space", "unary(x)", "--mode", "texts"], "invalid choice"),
+    ],
+)
+def test_unique_with_bad_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["unique", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_bad_line_of_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "functions.txt"
+    file.write_text("x\nx*sigmod(x)\n", encoding="utf-8")
+    assert cli.main(["unique", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert f"{file}, line 2: unknown operator 'sigmod'; did you mean 'sigmoid'?" in said
+    assert said.splitlines()[1:] == ["  x*sigmod(x)", "    ^^^^^^"]

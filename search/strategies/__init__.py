@@ -16,8 +16,8 @@ import numpy as np
 
 from actc.expr import Expr
 from actc.search.errors import StudyError
-from actc.search.spaces import BinaryOfUnaries
 from actc.search.trial import Trial
+from actc.spaces import Space
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def named(name: str) -> Strategy:
 def _random() -> Strategy:
     from actc.search.strategies.uniform import RandomSearch
 
-    return RandomSearch(BinaryOfUnaries())
+    return RandomSearch(Space("binary(unary(x),unary(x))"))
 
 
 STRATEGIES: Mapping[str, Callable[[], Strategy]] = {"random": _random}

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from actc.search.spaces import Space
 from actc.search.strategies import Proposal
 from actc.search.trial import Trial
+from actc.spaces import Space
 
 BATCH = 16
 

@@ -15,11 +15,11 @@ from actc.expr import Expr, apply, symbol
 from actc.operators import OPERATORS, Operator
 from actc.parsing import parse
 from actc.safety import lower
-from actc.search.spaces import BinaryOfUnaries
+from actc.spaces import Space
 from tests.strategies import expressions
 
 X = symbol("x")
-SPACE = BinaryOfUnaries()
+SPACE = Space("aquasurf_three_node")
 
 
 def awkward_points() -> np.ndarray:

@@ -13,9 +13,10 @@ from torch import Tensor
 import actc
 from actc.kernels import compile
 from actc.kernels.compiled import FLOATING
-from actc.search.spaces import UNARY, BinaryOfUnaries
+from actc.spaces import AQUASURF_UNARY as UNARY
+from actc.spaces import Space
 
-SPACE = BinaryOfUnaries()
+SPACE = Space("aquasurf_three_node")
 #: Elements a call: the intermediate results stay in the cache and in memory that the allocator keeps.
 PIECE = 2**14
 

@@ -13,7 +13,7 @@ import pytest
 
 import actc
 from actc.search import Outcome, Proposal, Status, Study, StudyError, Trial
-from actc.search.classes import canonical, fingerprint
+from actc.search.classes import canonical
 from actc.search.strategies import STRATEGIES, named
 from actc.search.trial import Stage
 
@@ -83,7 +83,7 @@ class TestStrategy:
         with Study(tmp_path / "study", flatness, strategy=name, seed=4) as study:
             study.run(60)
             expressions = [trial.expression for trial in study.trials]
-        assert len({fingerprint(text) for text in expressions}) == len(expressions) == 60
+        assert len(actc.unique(expressions)) == len(expressions) == 60
         assert [canonical(trial.proposed) for trial in study.trials] == expressions
 
 

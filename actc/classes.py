@@ -1,0 +1,367 @@
+"""Many expressions sorted into classes of equal functions."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from actc.equivalence import NUMERIC, PROVED, agree, difference, everywhere, proved, sampler
+from actc.expr import Expr, apply
+from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
+from actc.operators import OPERATORS
+from actc.parsing import parse
+from actc.program import Program
+from actc.samples import POINTS, Token
+from actc.spaces import PLACES, Family, Node, Space, filled
+
+#: The points that decide which others a function is compared with; at more, values may be beyond all digits.
+_CORE = POINTS[:16]
+
+
+@dataclass(frozen=True)
+class Symmetries:
+    """What counts as the same function as f(x): with ``sign`` -f(x), with ``reflection`` f(-x), with ``scale`` c·f(x)
+    for rational c > 0."""
+
+    sign: bool = False
+    reflection: bool = False
+    scale: bool = False
+
+    def representative(self, form: Expr) -> Expr:
+        """The normal form that stands for all that count as this one."""
+        if self.scale and (total := sum_of(form)):
+            form = expr_of({p: c / abs(leading_coefficient(total)) for p, c in total.items()})
+        if not (self.sign or self.reflection):
+            return form
+        here = everywhere()
+        signs = (1, -1) if self.sign else (1,)
+        turned = [form, here.canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
+        # The values decide and not the spelling, so that equal functions are turned the same way.
+        found = [(sampler(POINTS).fingerprint(f), s, f) for f in turned for s in signs]
+        _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
+        return best if sign > 0 else here.canonical(apply("neg", best))
+
+
+def _signed(token: Token, sign: int) -> float:
+    return sign * token if isinstance(token, float) else -math.inf
+
+
+class Classes:
+    """Expressions sorted into classes one after another.
+
+    What is kept is a digest of every normal form and, of each class, how to get one of its normal forms: memory grows
+    with the number of functions and not with that of expressions.
+    """
+
+    def __init__(self, symmetries: Symmetries = Symmetries(), *, numeric: bool = True, prove: bool = True) -> None:
+        self.symmetries, self._numeric, self._prove = symmetries, numeric, prove
+        self._numbers: dict[bytes, tuple[int, str]] = {}
+        self._buckets: dict[bytes, list[int]] = {}
+        self._heads: list[Callable[[], Expr]] = []
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def form(self, number: int) -> Expr:
+        """A normal form of the class."""
+        return self._heads[number]()
+
+    def place(self, expression: Expr) -> tuple[int, str]:
+        """The number of the expression's class, a new one if need be, and on what ground it is there: ``"proved"`` or
+        ``"numeric"``."""
+        form = everywhere().canonical(expression)
+        name = digest(form)
+        if name not in self._numbers:
+            turned = self.symmetries.representative(form)
+            self._numbers[name] = self.enter(digest(turned), bucket_of(turned), lambda: turned)
+        return self._numbers[name]
+
+    def enter(self, name: bytes, bucket: bytes, form: Callable[[], Expr]) -> tuple[int, str]:
+        """As ``place``, for a normal form that stands for all that count as it: its digest, its bucket, and how to get
+        it."""
+        if name not in self._numbers:
+            self._numbers[name] = self._entered(form, self._buckets.setdefault(bucket, []))
+        return self._numbers[name]
+
+    def _entered(self, form: Callable[[], Expr], bucket: list[int]) -> tuple[int, str]:
+        for number in bucket:
+            if (verdict := self._verdict(form(), self.form(number))) is not None:
+                return number, verdict
+        bucket.append(len(self._heads))
+        self._heads.append(form)
+        return bucket[-1], PROVED
+
+    def _verdict(self, form: Expr, other: Expr) -> str | None:
+        coarse = sampler(POINTS)
+        if difference(coarse.fingerprint(form), coarse.fingerprint(other)) is not None:
+            return None
+        if not self._prove:
+            return NUMERIC if self._numeric else None
+        if proved(form, other):
+            return PROVED
+        return NUMERIC if self._numeric and agree(form, other) else None
+
+
+def bucket_of(form: Expr) -> bytes:
+    """What functions that may be equal have in common."""
+    found = sampler(_CORE).fingerprint(form)
+    return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
+
+
+@dataclass(frozen=True)
+class EquivalenceClass:
+    """Expressions that are one function: ``verdicts`` tells of each of ``members`` whether that is ``"proved"`` or
+    ``"numeric"``."""
+
+    members: Sequence[Expr]
+    verdicts: Sequence[str]
+
+    @property
+    def representative(self) -> Expr:
+        """The first member."""
+        return self.members[0]
+
+
+def unique(
+    expressions: Iterable[str | Expr],
+    *,
+    up_to_sign: bool = False,
+    up_to_reflection: bool = False,
+    up_to_scale: bool = False,
+    prove: bool = True,
+    by_outputs: bool = False,
+    processes: int = 1,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[EquivalenceClass]:
+    """The classes of equal functions among texts and expressions, in the order of their first members.
+
+    ``up_to_sign`` also counts -f(x) as f(x), ``up_to_reflection`` f(-x), ``up_to_scale`` c·f(x) for rational c > 0.
+    Without ``prove``, what the rules leave apart is joined if a few dozen values agree, and called numeric. The members
+    of a :class:`Space` are not written out: they are sorted by the classes of their parts, in as many ``processes`` as
+    asked for, and built when they are looked at. ``progress`` is told how many expressions are sorted so far.
+
+    ``by_outputs`` takes the definition of the AQuaSurF paper instead: equal are those whose float32 values at 1,000
+    points of [-5, 5] print alike. Functions that differ elsewhere become one, and rounding tells equal ones apart.
+
+    Raises ParseError for a text that is no expression.
+
+    >>> [str(c.representative) for c in unique(["max(x,0)", "relu(x)", "-relu(x)"], up_to_sign=True)]
+    ['max(x, 0)']
+    """
+    classes = Classes(Symmetries(up_to_sign, up_to_reflection, up_to_scale), prove=prove)
+    if isinstance(expressions, Space) and not by_outputs:
+        return _classes_of(expressions, *_SpaceSorter(classes, processes, progress).sort(expressions))
+    members: list[list[Expr]] = []
+    verdicts: list[list[str]] = []
+    seen: dict[str, int] = {}
+    for done, expression in enumerate(map(parse, expressions), start=1):
+        if by_outputs:
+            number, verdict = seen.setdefault(outputs(expression), len(seen)), NUMERIC
+        else:
+            number, verdict = classes.place(expression)
+        if number == len(members):
+            members.append([])
+            verdicts.append([])
+        members[number].append(expression)
+        verdicts[number].append(verdict)
+        progress(done)
+    return [EquivalenceClass(m, v) for m, v in zip(members, verdicts, strict=True)]
+
+
+_OUTPUTS = np.linspace(-5, 5, 1000, dtype=np.float32)
+
+
+def outputs(expression: Expr) -> str:
+    """The float32 values of a function of x at 1,000 points of [-5, 5], printed: the identity of a function in AQuaSurF
+    appendix B and §6."""
+    program = Program.of([expression])
+    values: list[Any] = []
+    with np.errstate(all="ignore"):
+        for step in program.instructions:
+            if step.op == "input":
+                values.append(_OUTPUTS)
+            elif step.op == "constant":
+                values.append(np.float32(step.value or 0.0))
+            else:
+                numpy = OPERATORS[step.op].numpy
+                assert numpy is not None
+                values.append(np.float32(numpy(*(values[a] for a in step.args))))
+    found = np.broadcast_to(values[program.outputs[0]], _OUTPUTS.shape)
+    return " ".join(map(str, found.tolist()))
+
+
+# --- spaces ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a schema: the class of each of its members, and a normal form of each class."""
+
+    numbers: np.ndarray
+    forms: Sequence[Expr]
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Options of a node applied to normal forms of its parts: some cells of a table, for a process to work on.
+
+    ``start`` is the place of the first part's first form in the whole table; ``symmetric`` are the options whose
+    arguments may change places, which are worked out for arguments in order only.
+    """
+
+    options: Sequence[Expr]
+    forms: Sequence[Sequence[Expr]]
+    start: int
+    symmetric: Sequence[bool]
+    symmetries: Symmetries
+
+    def places(self) -> Iterator[tuple[int, ...]]:
+        """The cells as places in the whole table: option, then a form of each part."""
+        ranges = [range(len(forms)) for forms in self.forms]
+        if ranges:
+            ranges[0] = range(self.start, self.start + len(self.forms[0]))
+        for option, symmetric in enumerate(self.symmetric):
+            for index in itertools.product(*ranges):
+                if not symmetric or all(i <= j for i, j in itertools.pairwise(index)):
+                    yield option, *index
+
+    def form(self, place: tuple[int, ...]) -> Expr:
+        """The normal form at a place."""
+        option, *index = place
+        if index:
+            index[0] -= self.start
+        whole = filled(self.options[option], tuple(forms[i] for forms, i in zip(self.forms, index, strict=True)))
+        return self.symmetries.representative(everywhere().canonical(whole))
+
+    def keys(self) -> list[tuple[bytes, bytes]]:
+        """Digest and bucket of every cell's form."""
+        buckets: dict[bytes, bytes] = {}
+        found = []
+        for place in self.places():
+            form = self.form(place)
+            name = digest(form)
+            if name not in buckets:
+                buckets[name] = bucket_of(form)
+            found.append((name, buckets[name]))
+        return found
+
+
+class _SpaceSorter:
+    """Sorts a space's members by the classes of their parts: equal parts give equal wholes, so that one normal form of
+    each class of the parts will do."""
+
+    #: Forms of the first part in one piece of work.
+    PIECE = 64
+
+    def __init__(self, classes: Classes, processes: int, progress: Callable[[int], None]) -> None:
+        self._classes, self._progress = classes, progress
+        self._executor = ProcessPoolExecutor(processes, get_context("spawn")) if processes > 1 else None
+        self._parts: dict[Node, _Part] = {}
+        self._before = 0
+
+    def sort(self, space: Space) -> tuple[np.ndarray, np.ndarray]:
+        """The class of each member, and whether that was proved."""
+        try:
+            found = [self._family(family) for family in space.families]
+        finally:
+            if self._executor is not None:
+                self._executor.shutdown(cancel_futures=True)
+        return np.concatenate([n for n, _ in found]), np.concatenate([v for _, v in found])
+
+    def _family(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
+        if family.parameters:
+            placed = [self._classes.place(member) for member in family]
+            found = np.array([n for n, _ in placed], dtype=np.int32), np.array([v == PROVED for _, v in placed])
+        else:
+            found = self._sorted(family.root, self._classes, outermost=True)
+        self._before += family.count
+        self._progress(self._before)
+        return found
+
+    def _part(self, node: Node) -> _Part:
+        if node not in self._parts:
+            inner = Classes(numeric=False)
+            numbers, _ = self._sorted(node, inner)
+            self._parts[node] = _Part(numbers, [inner.form(n) for n in range(len(inner))])
+        return self._parts[node]
+
+    def _sorted(self, node: Node, classes: Classes, outermost: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        parts = [self._part(part) for part in node.parts]
+        shape = (len(node.options), *(len(part.forms) for part in parts))
+        table, proofs = np.empty(shape, dtype=np.int32), np.ones(shape, dtype=bool)
+        same = len(set(node.parts)) == 1
+        symmetric = [same and _symmetric(option, len(parts)) for option in node.options]
+        pieces = []
+        for start in range(0, shape[1] if parts else 1, self.PIECE):
+            forms = [part.forms for part in parts]
+            if parts:
+                forms[0] = forms[0][start : start + self.PIECE]
+            pieces.append(_Cells(node.options, forms, start, symmetric, classes.symmetries))
+        run = map if self._executor is None else self._executor.map
+        for done, (piece, keys) in enumerate(zip(pieces, run(_Cells.keys, pieces), strict=True), start=1):
+            for place, (name, bucket) in zip(piece.places(), keys, strict=True):
+                number, verdict = classes.enter(name, bucket, functools.partial(piece.form, place))
+                table[place], proofs[place] = number, verdict == PROVED
+            if outermost:
+                self._progress(self._before + node.count * done // len(pieces))
+        for option in np.flatnonzero(symmetric):
+            for index in np.ndindex(*shape[1:]):
+                first = (option, *sorted(index))
+                table[option, *index], proofs[option, *index] = table[first], proofs[first]
+        places = np.ix_(np.arange(len(node.options)), *(part.numbers for part in parts))
+        return table[places].reshape(-1), proofs[places].reshape(-1)
+
+
+class _Chosen(Sequence[Expr]):
+    """Some members of a space, built when they are asked for."""
+
+    def __init__(self, space: Space, places: np.ndarray) -> None:
+        self._space, self._places = space, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _Chosen(self._space, self._places[index])
+        return self._space[int(self._places[index])]
+
+
+class _Grounds(Sequence[str]):
+    """The verdicts of a class's members."""
+
+    def __init__(self, certain: np.ndarray) -> None:
+        self._certain = certain
+
+    def __len__(self) -> int:
+        return len(self._certain)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _Grounds(self._certain[index])
+        return PROVED if self._certain[index] else NUMERIC
+
+
+def _classes_of(space: Space, numbers: np.ndarray, certain: np.ndarray) -> list[EquivalenceClass]:
+    order = np.argsort(numbers, kind="stable")
+    ends = np.flatnonzero(np.diff(numbers[order])) + 1
+    groups = sorted(np.split(order, ends), key=lambda places: int(places[0]))
+    return [EquivalenceClass(_Chosen(space, places), _Grounds(certain[places])) for places in groups]
+
+
+def _symmetric(option: Expr, arity: int) -> bool:
+    """Whether the order of an option's arguments means nothing."""
+    form = everywhere().canonical(option)
+    turned = [[*range(1, arity), 0], [1, 0, *range(2, arity)]] if arity > 1 else []
+    return bool(turned) and all(
+        everywhere().canonical(filled(option, tuple(PLACES[i] for i in order))) is form for order in turned
+    )

@@ -1,0 +1,181 @@
+"""Values of expressions at chosen points in ball arithmetic, and fingerprints that equal functions share.
+
+Precision is raised until a value's leading digits are certain, so that rounding neither splits a class nor joins two.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import flint
+import mpmath
+
+from actc.enclosures import ball, precision
+from actc.expr import Expr
+from actc.operators import Operator, operator
+
+#: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
+#: otherwise. Few bits, so that they and their squares are exact.
+POINTS = tuple(
+    Fraction(p, 2**13) * sign
+    for p in (11, 1367, 3989, 4211, 8431, 13451, 20149, 21011, 24103, 47981, 83561, 254003)
+    for sign in (1, -1)
+)
+
+_BITS, _MOST_BITS = 96, 6000
+#: Bits of a value that must be certain beyond those of the fingerprint, so that no rounding falls the other way.
+_SPARE = 32
+_SMALLEST = sys.float_info.min
+
+
+#: Decimal digits of the detour by mpmath.
+_DIGITS = 60
+#: Expressions whose values are remembered: two generations of this many.
+_REMEMBERED = 4096
+
+
+#: A value as a fingerprint has it: its leading digits, or "nan" where it is undefined, "?" where nobody knows.
+Token = float | str
+
+
+class Sampler:
+    """Expressions' values at given x, with those of the last few thousand parts remembered.
+
+    Every other free name has values of its own, the same wherever it occurs, and equal ones at x and -x that follow
+    each other. ``digits``: those of a fingerprint.
+    """
+
+    def __init__(self, points: Sequence[Fraction], digits: int = 16, bits: int = 0) -> None:
+        self.points = points
+        self._digits, self._bits = digits, bits or _BITS + 4 * digits
+        self._young: dict[Expr, list[Any]] = {}
+        self._old: dict[Expr, list[Any]] = {}
+        self._finer: dict[int, Sampler] = {}
+
+    def inputs(self, name: str) -> Sequence[Fraction]:
+        """The values of a free name."""
+        if name == "x":
+            return self.points
+        # A generator of its own for each name, and the same values in every process.
+        rng = random.Random(name)
+        some = [rng.choice(POINTS) for _ in self.points[::2]]
+        return [v for v in some for _ in (0, 1)][: len(self.points)]
+
+    def point(self, place: int, names: Iterable[str]) -> dict[str, float]:
+        """The values of free names at one of the points."""
+        return {name: float(self.inputs(name)[place]) for name in sorted(names)}
+
+    def values(self, expression: Expr) -> list[Any]:
+        """Balls that hold the values; NaN where it is undefined or cannot be told."""
+        with precision(self._bits):
+            return self._values(expression)
+
+    def _values(self, expression: Expr) -> list[Any]:
+        waiting = [expression]
+        while waiting:
+            node = waiting[-1]
+            missing = [a for a in node.args if self._recalled(a) is None]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            if node not in self._young:
+                self._remember(node, self._node(node))
+        return self._young[expression]
+
+    def _recalled(self, node: Expr) -> list[Any] | None:
+        found = self._young.get(node)
+        if found is None and (found := self._old.get(node)) is not None:
+            self._young[node] = found
+        return found
+
+    def _remember(self, node: Expr, values: list[Any]) -> None:
+        if len(self._young) > _REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[node] = values
+
+    def _node(self, node: Expr) -> list[Any]:
+        if node.value is not None:
+            return [ball(node.value)] * len(self.points)
+        if node.kind == "symbol":
+            return [ball(v) for v in self.inputs(node.name)]
+        row = operator(node.name)
+        if not node.args:
+            return [row.in_balls()] * len(self.points)
+        columns = [self._recalled(a) or self._values(a) for a in node.args]
+        return [_value(row, args) for args in zip(*columns, strict=True)]
+
+    def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
+        """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
+        known."""
+        return tuple(
+            token if (token := self._token(v)) is not None else self._certain(expression, i)
+            for i, v in enumerate(self.values(expression))
+        )
+
+    def _certain(self, expression: Expr, place: int) -> Token:
+        """The leading digits at one point, at whatever precision it takes."""
+        bits, fixed = self._bits, expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
+        while (bits := 2 * bits) <= _MOST_BITS:
+            if bits not in self._finer:
+                self._finer[bits] = Sampler((Fraction(0),), self._digits, bits)
+            (v,) = self._finer[bits].values(fixed)
+            if (token := self._token(v)) is not None:
+                return token
+        # mpmath decides what balls cannot, as a floor just below a whole number.
+        value = fixed.evaluate_mp(_DIGITS)
+        token = self._token(flint.arb(mpmath.nstr(value, _DIGITS))) if mpmath.isfinite(value) else None
+        return "?" if token is None else token
+
+    def _token(self, v: Any) -> Token | None:
+        """The leading digits of a ball, the same for every ball around a number; None if they are not certain."""
+        if v.is_finite():
+            if v.rel_accuracy_bits() < _SPARE + 4 * self._digits:
+                return 0.0 if v.is_zero() else None
+            number = float(v)
+            plain = self._digits <= 16 and _SMALLEST < abs(number) < math.inf
+            return number if plain else v.str(self._digits - 1, radius=False)
+        if v.is_nan():
+            return "nan"
+        return float(v) if v.is_exact() else None
+
+
+#: Any value at all, where a ball of finite size cannot tell.
+_ANY = flint.arb(0, flint.arb.pos_inf())
+
+
+def _value(row: Operator, args: tuple[Any, ...]) -> Any:
+    """The value at balls: NaN where it is certainly undefined, the whole line where that, or its size, is unknown."""
+    if all(a.is_finite() for a in args):
+        found = row.in_balls(*args)
+        if found.is_nan():
+            return found if _undefined(row, args) else _ANY
+        return found
+    if row.name == "where":
+        condition, first, second = args
+        if condition.is_zero():
+            return second
+        # In Python's and torch's arithmetic NaN is not 0.
+        return first if condition.is_nan() or not condition.contains(0) else _ANY
+    if any(a.is_nan() for a in args):
+        return flint.arb.nan()
+    if not all(a.is_finite() or a.is_exact() for a in args):
+        return _ANY
+    # Balls know little of infinities.
+    with mpmath.workdps(_DIGITS):
+        numbers = [mpmath.mpf(a.str(_DIGITS, radius=False) if a.is_finite() else float(a)) for a in args]
+        found = row.oracle(*numbers)
+        return flint.arb(mpmath.nstr(found, _DIGITS)) if mpmath.isfinite(found) else flint.arb(float(found))
+
+
+def _undefined(row: Operator, args: tuple[Any, ...]) -> bool:
+    if row.name == "pow":
+        return bool(args[0] < 0) and not args[1].contains_integer()
+    if row.name == "div":
+        return bool(args[0].is_zero() and args[1].is_zero())
+    return bool(args[0] < row.domain[0] or args[0] > row.domain[1])

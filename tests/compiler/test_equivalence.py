@@ -1,0 +1,241 @@
+"""Verdicts on pairs of expressions, against values of many digits; proofs of order; algebraic identities."""
+
+from __future__ import annotations
+
+import math
+import time
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import actc
+from actc.equivalence import DIFFERENT, NUMERIC, PROVED, equivalent, everywhere, proved
+from actc.expr import Expr
+from actc.operators import OPERATORS
+from actc.ordering import nonnegative
+from actc.parsing import parse
+from actc.quotients import quotients, same
+from actc.rules import Case
+from actc.spaces import AQUASURF_UNARY
+from tests.strategies import expressions
+
+POINTS = [mpmath.mpf(p) * s for p in ("0.0013", "0.21", "0.77", "1.9", "3.3", "7.1", "23") for s in (1, -1)]
+
+
+def value(e: Expr, x: mpmath.mpf) -> mpmath.mpf:
+    return e.evaluate_mp(40, **({"x": x} if e.symbols else {}))
+
+
+def alike(a: mpmath.mpf, b: mpmath.mpf) -> bool:
+    if mpmath.isnan(a) or mpmath.isnan(b):
+        return bool(mpmath.isnan(a) and mpmath.isnan(b))
+    with mpmath.workdps(50):
+        return bool(a == b or abs(a - b) <= abs(a) * mpmath.mpf(10) ** -37)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("max(x, 0)", "relu(x)"),
+        ("exp(x) - 1", "expm1(x)"),
+        ("log(sigmoid(x))", "-softplus(-x)"),
+        ("max(exp(x), x)", "exp(x)"),
+        ("min(tanh(x), x)", "where(x > 0, tanh(x), x)"),
+        ("abs(exp(x))", "exp(x)"),
+        ("relu(square(x))", "square(x)"),
+        ("elu(relu(x))", "relu(x)"),
+        ("log(exp(x))", "x"),
+        ("relu(x - 1) + 1", "max(x, 1)"),
+        ("tanh(softplus(x))", "1 - 2/(1 + (1 + exp(x))**2)"),
+        ("2*sigmoid(x)", "expm1(x)/sinh(x)"),
+        ("sigmoid(x)**x", "exp(-x*softplus(-x))"),
+        ("x*sigmoid(beta*x)", "x/(1 + exp(-beta*x))"),
+        ("x*y", "y*x"),
+        ("sum_n(x, 1, x)", "2*x + 1"),
+        ("max(abs(x), log_sigmoid(x))", "abs(x)"),
+        ("gelu(x)", "x*(1 + erf(x/sqrt(2)))/2"),
+        ("x**abs(x)", "x**x"),
+        ("hardtanh(x)", "min(max(x, -1), 1)"),
+    ],
+)
+def test_equal_functions_are_proved_so(a: str, b: str) -> None:
+    assert equivalent(a, b).verdict == equivalent(b, a).verdict == PROVED
+    assert equivalent(a, b) and equivalent(a, b).witness is None
+
+
+@pytest.mark.parametrize(("a", "b"), [("sin(x)**2 + cos(x)**2", "1"), ("asinh(x)", "log(x + sqrt(x**2 + 1))")])
+def test_agreement_without_a_proof(a: str, b: str) -> None:
+    assert equivalent(a, b).verdict == NUMERIC
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("silu(x)", "gelu(x)"),
+        ("sqrt(x**2)", "x"),
+        ("log(x**2)", "2*log(x)"),
+        ("relu(x)/relu(x)", "1"),
+        ("max(x, 20)", "max(x, 21)"),
+        ("x", "x + 1e-30"),
+        ("x", "x*(1 + 1e-30)"),
+        ("tanh(x)", "erf(x)"),
+        ("where(x > 30.01, 1, 0)", "0*x"),
+        ("x*beta", "x*gamma"),
+    ],
+)
+def test_different_functions_have_a_witness(a: str, b: str) -> None:
+    found = equivalent(a, b)
+    assert found.verdict == DIFFERENT and not found and found.witness is not None
+    first, second = (
+        parse(t).evaluate_mp(40, **{n: v for n, v in found.witness.items() if n in parse(t).symbols}) for t in (a, b)
+    )
+    assert not alike(first, second)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "points"),
+    [
+        ("x*x**-1", "1", (0.0,)),
+        ("(x - 2)/(x - 2)", "1", (2.0,)),
+        ("sign(x)*x/x", "sign(x)", (0.0,)),
+        ("relu(x)", "max(x, 0)", ()),
+    ],
+)
+def test_exceptions_are_listed(a: str, b: str, points: tuple[float, ...]) -> None:
+    assert equivalent(a, b).exceptions == points
+
+
+def test_public_names_and_bad_input() -> None:
+    assert actc.equivalent("x + x", "2*x").verdict == "proved"
+    with pytest.raises(actc.ParseError, match="did you mean"):
+        actc.equivalent("x", "sigmoidd(x)")
+
+
+SMALL = expressions(
+    [row for row in OPERATORS.values() if row.name not in ("saturate", "eq", "ne")], names=("x",), size=5
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(SMALL, SMALL, st.booleans())
+def test_no_verdict_contradicts_the_values(a: Expr, b: Expr, rewritten: bool) -> None:
+    if rewritten:
+        b = actc.simplify(a)
+    found = equivalent(a, b)
+    if found:
+        special = {float(p) for p in found.exceptions}
+        for x in POINTS:
+            va, vb = value(a, x), value(b, x)
+            assert float(x) in special or alike(va, vb), (x, va, vb)
+    else:
+        assert found.witness is not None
+        x = mpmath.mpf(found.witness.get("x", 0.0))
+        assert not alike(value(a, x), value(b, x))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(AQUASURF_UNARY), st.sampled_from(AQUASURF_UNARY), st.sampled_from(("max", "min")))
+def test_what_is_proved_of_maxima_is_true(f: str, g: str, choice: str) -> None:
+    whole, part = parse(f"{choice}({f}, {g})"), parse(f)
+    claim = proved(everywhere().canonical(whole), everywhere().canonical(part))
+    sign = 1 if choice == "max" else -1
+    differences = [sign * (value(parse(f), x) - value(parse(g), x)) for x in POINTS]
+    if claim:
+        assert all(mpmath.isnan(d) or d >= -mpmath.mpf(10) ** -35 for d in differences)
+    else:
+        # Every pair of the papers' unary functions that is ordered at these points is proved to be.
+        assume(not any(mpmath.isnan(d) for d in differences))
+        assert any(d < 0 for d in differences)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("exp(x) - 1 - x", 0, math.inf),
+        ("exp(x) - 1 - x", -math.inf, 0),
+        ("cosh(x) - x", 0, math.inf),
+        ("x/(1 - x) - exp(x) + 1", -math.inf, 0),
+        ("exp(x) - 1 - sinh(x)", 0, math.inf),
+        ("softplus(x) - sigmoid(x)", 0, math.inf),
+        ("erf(x) - i1e(x)", 0, math.inf),
+        ("(x - 1/3)**2", 0, 1),
+    ],
+)
+def test_order_is_proved(text: str, low: float, high: float) -> None:
+    case = Case(*(Fraction(end) if math.isfinite(end) else end for end in (low, high)))
+    assert nonnegative(case.canonical(parse(text)), case)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x - tanh(2*x)", "exp(-x) - 1e-9", "x - 1e-6", "cos(x) + 0.999999", "sinc(x)", "i1e(x) - x/2 + 1e-12 - x*0.4"],
+)
+def test_what_is_not_so_is_not_proved(text: str) -> None:
+    case = Case(Fraction(0), math.inf)
+    assert not nonnegative(case.canonical(parse(text)), case)
+
+
+@pytest.mark.parametrize(
+    "text", ["-1/x", "-1/(x - 1e-5)", "-tan(x)", "1 - floor(x)", "-(x**-3)", "0.5 - where(x > 0, 1, 0)"]
+)
+def test_slopes_say_nothing_across_poles_and_jumps(text: str) -> None:
+    """Each of these rises wherever it has a slope, from a positive value, and is negative further on."""
+    from actc.ordering import _shown
+
+    case = Case(Fraction(-1), Fraction(9, 10**6) if "e-5" in text else Fraction(2))
+    form = case.canonical(parse(text))
+    assert not _shown(form, case.low, Fraction(2), case, 3)
+
+
+def test_rounded_derivatives_prove_nothing() -> None:
+    """The table's derivative of sinc is a series near 0, true to float64 only."""
+    case = Case(Fraction(0), Fraction(1, 4))
+    assert not nonnegative(case.canonical(parse("1 - sinc(x) - x**2")), case)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "equal"),
+    [
+        ("exp(x) - cosh(x)", "sinh(x)", True),
+        ("tanh(x) + 1", "exp(x)/cosh(x)", True),
+        ("x - x/(1 + x)", "x**2/(x + 1)", True),
+        ("(x + y)**3", "x**3 + 3*x**2*y + 3*x*y**2 + y**3", True),
+        ("exp(x/3)**2*exp(x/3)", "exp(x)", True),
+        ("(x + 1)**2", "x**2 + 2*x + 2", False),
+        ("tanh(x)", "tanh(2*x)", False),
+    ],
+)
+def test_quotients(a: str, b: str, equal: bool) -> None:
+    assert same(everywhere().canonical(parse(a)), everywhere().canonical(parse(b))) is equal
+
+
+def test_quotients_have_the_value_of_the_expression() -> None:
+    rng = np.random.default_rng(0)
+    for text in ("sinh(x)/(exp(x) - 1) - x*sigmoid(x)", "selu(x)**2/(1 + tanh(x/2))", "(x**2 - erf(x))/(x + 3)**3"):
+        form = everywhere().canonical(parse(text))
+        found = quotients(form)
+        whole = mpmath.mpf(1)
+        x = mpmath.mpf(rng.uniform(0.5, 2))
+        for side, polynomial in zip((1, -1), found.parts[0], strict=True):
+            sign, factors = found.factors(polynomial)
+            for factor, multiplicity in factors:
+                whole *= value(factor, x) ** (side * multiplicity)
+            whole *= sign
+        ratio = value(form, x) / whole
+        # Constant factors are told by their sign alone.
+        again = mpmath.mpf(rng.uniform(0.5, 2))
+        assert ratio > 0 and again > 0
+
+
+def test_hostile_pairs_end() -> None:
+    start = time.process_time()
+    tower = "x"
+    for _ in range(12):
+        tower = f"({tower})**({tower})" if len(tower) < 2000 else f"exp({tower})"
+    for a, b in [(tower, f"{tower} + 1"), ("exp(exp(exp(exp(exp(x)))))", "exp(exp(exp(exp(exp(x))))) + x")]:
+        equivalent(a, b)
+    assert time.process_time() - start < 60
