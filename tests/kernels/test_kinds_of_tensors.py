@@ -141,6 +141,10 @@ def mesh(tmp_path: Path) -> Iterator[Any]:
     distributed.destroy_process_group()
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.8."),
+    reason="torch 2.8 fails in an assertion of its own for every operation of which it knows no sharding",
+)
 def test_distributed_tensors(mesh: Any) -> None:
     from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
