@@ -699,7 +699,7 @@ _ROWS = (
     Operator(
         "pow_no_nan(x, y)",
         continuous=False,
-        mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else a**b,
+        mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else _mp_pow(a, b),
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
         derivative=(
             "where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x != 0), "
