@@ -484,7 +484,8 @@ def _monotone(intervals: tuple[Interval, ...], breaks: tuple[Breakpoint, ...]) -
         if b.kind == "pole" and math.isfinite(b.at) and not (math.isnan(b.left) or math.isnan(b.right)):
             return "neither"
         if b.kind == "jump":
-            steps = {s for s in (np.sign(b.value - b.left), np.sign(b.right - b.value)) if s}
+            between = b.right if math.isnan(b.value) else b.value
+            steps = {s for s in (np.sign(between - b.left), np.sign(b.right - between)) if s}
             directions |= {"increasing" if s > 0 else "decreasing" for s in steps}
     if directions == {"constant"}:
         return "constant"
@@ -624,7 +625,8 @@ def _smoothness(e: Expr, breaks: tuple[Breakpoint, ...], domain: tuple[tuple[flo
     places = inside[:24]
     if not places:
         return math.inf
-    for order in (2, 3):
+    # A place where the function has a limit but no value is no kink to `breakpoints`, whatever its slope does there.
+    for order in (1, 2, 3) if any(b.kind == "hole" for b in breaks) else (2, 3):
         slope = derivative(e, order=order)
         higher = evaluator(slope)
         if not all(is_continuous_at(higher, p) or _continuous(slope, p) for p in places):
@@ -633,10 +635,13 @@ def _smoothness(e: Expr, breaks: tuple[Breakpoint, ...], domain: tuple[tuple[flo
 
 
 def _continuous(e: Expr, place: float) -> bool:
-    """As :func:`is_continuous_at`, where float64 may cancel."""
+    """As :func:`is_continuous_at`, where float64 may cancel: the sides agree and, coming closer, values settle."""
     with mpmath.workdps(60):
-        left, right = (_value(e, mpmath.mpf(place) + side * mpmath.mpf(10) ** -12) for side in (-1, 1))
-    return bool(mpmath.isfinite(left) and mpmath.isfinite(right) and abs(left - right) <= 1e-6 * (1 + abs(left)))
+        left, right = ([_value(e, place + side * mpmath.mpf(10) ** -n) for n in (6, 9, 12)] for side in (-1, 1))
+    near = 1e-6 * (1 + abs(left[2]))
+    if not all(map(mpmath.isfinite, (*left, *right))) or abs(left[2] - right[2]) > near:
+        return False
+    return all(abs(c - b) <= max(0.9 * abs(b - a), near) for a, b, c in (left, right))
 
 
 def cost(*roots: Expr) -> Cost:

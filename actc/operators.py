@@ -562,7 +562,7 @@ _ROWS = (
         monotone=1,
         laws=frozenset({Law.PROJECTION}),
         at_infinity=(-INF, INF),
-        latex=r"\left\lfloor{0}\right\rfloor",
+        latex=r"\left\lfloor {0} \right\rfloor",
     ),
     Operator(
         "hypot(x, y)",
@@ -927,7 +927,7 @@ _ROWS = (
         mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
         numpy=np.sinh,
         # torch's vectorised code overflows a little below float64's end.
-        aten="torch.where(torch.abs({t0}) < 88, torch.sinh(torch.clamp({t0}, -88, 88)), "
+        aten="torch.where(torch.abs({t0}) < 88, torch.sinh({t0}), "
         "torch.sign({t0})*torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
         sympy="sinh({0})",
         derivative=("cosh(x)",),
@@ -942,7 +942,7 @@ _ROWS = (
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
         bounds=lambda a: enclosures.even(a, lambda b: b.cosh(), INF),
         numpy=np.cosh,
-        aten="torch.where(torch.abs({t0}) < 88, torch.cosh(torch.clamp({t0}, -88, 88)), "
+        aten="torch.where(torch.abs({t0}) < 88, torch.cosh({t0}), "
         "torch.exp(torch.abs({t0})/2)*(torch.exp(torch.abs({t0})/2)/2))",
         sympy="cosh({0})",
         derivative=("sinh(x)",),

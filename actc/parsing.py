@@ -212,6 +212,8 @@ class _Parser:
         if error.msg and "unexpected indent" in error.msg:
             self.fail("lines must not be indented", start, start + 1)
         reason = (error.msg or "invalid syntax").split(". ")[0]
+        if "integer string conversion" in reason:
+            self.fail("this number is too long: it has more digits than any floating-point type", start, start + 1)
         self.fail(f"this is no expression: {reason}; write for example x*sigmoid(x)", start, start + 1)
 
     # --- the tree --------------------------------------------------------------------------------------------------

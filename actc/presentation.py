@@ -240,7 +240,9 @@ def _shape(a: Analysis) -> list[tuple[str, str]]:
         return [("domain", "empty: it has no real value on any interval")]
     kinds = {"kink": "kinks", "jump": "jumps", "pole": "poles", "hole": "undefined at", "edge": "ends of domain"}
     everywhere = a.domain == ((-math.inf, math.inf),)
-    rows = [] if everywhere else [("domain", " and ".join(_span(low, high, False, False) for low, high in a.domain))]
+    held = {b.at for b in a.breakpoints if math.isfinite(b.value)}
+    spans = " and ".join(_span(low, high, low in held, high in held) for low, high in a.domain)
+    rows = [] if everywhere else [("domain", spans)]
     rows += [("range", _range(a)), ("x → −∞", _tail(a.left, _scale(a))), ("x → +∞", _tail(a.right, _scale(a)))]
     endless = _endless(a)
     for kind, label in kinds.items():

@@ -119,9 +119,16 @@ def expand(root: Expr) -> Expr:
 
 
 def within_onnx(root: Expr) -> Expr:
-    """What ``expand`` gives, with the operators that ONNX lacks written out over those that it has."""
+    """What ``expand`` gives, with the operators that ONNX lacks written out over those that it has.
+
+    min(max(a, b), c) becomes -max(-max(a, b), -c), to the same bits: onnxscript's optimizer makes one Clip of the pair
+    and names its constants by the tensor, so that two of one tensor leave an invalid model.
+    """
+    other = {"max": "min", "min": "max"}
 
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.kind == "apply" and node.name in other and any(a.kind == "apply" and a.name in other for a in args):
+            return apply("neg", apply(other[node.name], *(apply("neg", a) for a in args)))
         row = operator(node.name) if node.kind == "apply" and node.symbols else None
         text = row.text("onnx") if row else None
         if row is None or text is None:

@@ -54,6 +54,7 @@ def test_show_says_what_a_function_is(capsys: pytest.CaptureFixture[str]) -> Non
         ("1/x", "poles", "0"),
         ("1/x", "x ~ N(0, 1)", "mean undefined, E f² ∞: the mean and the second moment diverge at the pole x = 0"),
         ("log(x)", "domain", "(0, ∞)"),
+        ("sqrt(x**2 - 1)", "domain", "(−∞, −1] and [1, ∞)"),
         ("relu(x)", "zeros", "all of (−∞, 0]"),
         ("relu(x)", "known as", "relu"),
         ("max(x, 0)", "known as", "relu"),

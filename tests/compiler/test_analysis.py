@@ -220,6 +220,7 @@ def test_what_the_table_declares(name: str) -> None:
         ("erfc(x)", "decreasing", []),
         ("relu(x)", "non-decreasing", []),
         ("max(x, 0)**2", "non-decreasing", []),
+        ("x/abs(x)", "non-decreasing", []),
         ("hardshrink(x)", "non-decreasing", []),
         ("1/x", "neither", []),
         ("x**3 - x", "neither", [-1 / math.sqrt(3), 1 / math.sqrt(3)]),
@@ -281,6 +282,12 @@ def test_smoothness() -> None:
         "relu(x)**3": 2,
         "tanh(x)": INF,
         "asin(x)": INF,
+        # Limits without a value, and slopes that are infinite, oscillate or grow like a logarithm.
+        "abs(x)*log(abs(x))": 0,
+        "x*sin(1/x)": 0,
+        "x**2*log(abs(x))": 1,
+        "abs(x)**2.5": 2,
+        "sin(x)/x": 3,
     }
     assert {text: analyse(text).smoothness for text in orders} == orders
 

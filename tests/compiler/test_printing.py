@@ -156,6 +156,7 @@ def test_latex_renders_for_every_row() -> None:
         ("softplus(x, 2)", r"\operatorname{softplus}(x, 2)"),
         ("2/3", r"\frac{2}{3}"),
         ("(2/3)**x", r"{\left(\frac{2}{3}\right)}^{x}"),
+        ("floor(x)", r"\left\lfloor x \right\rfloor"),
         ("(x/y)**2", r"{\left(\frac{x}{y}\right)}^{2}"),
         ("square(x/y)", r"\left(\frac{x}{y}\right)^2"),
         ("square(-x)", r"\left(-x\right)^2"),
