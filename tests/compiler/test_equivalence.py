@@ -131,8 +131,10 @@ def test_no_verdict_contradicts_the_values(a: Expr, b: Expr, rewritten: bool) ->
         for x in POINTS:
             va, vb = value(a, x), value(b, x)
             assert float(x) in special or alike(va, vb), (x, va, vb)
+    elif found.witness is None:
+        # mpmath does not know the values either, such as the sine of a number without end.
+        assert any(mpmath.isnan(value(e, POINTS[0])) for e in (a, b))
     else:
-        assert found.witness is not None
         x = mpmath.mpf(found.witness.get("x", 0.0))
         assert not alike(value(a, x), value(b, x))
 
