@@ -19,8 +19,9 @@ from actc.expr import Expr, apply, constant, postorder, rebuild
 from actc.normal_form import ARITHMETIC, Product, expr_of, sort_key, sum_of
 from actc.parsing import parse
 
-#: What is written by exponentials; ``a`` is the argument.
-EXPONENTIAL = {
+#: What is arithmetic of simpler functions, most of it exponentials; ``a`` is the argument.
+WRITTEN_OUT = {
+    "gelu": "a*(1 + erf(a/sqrt(2)))/2",
     "sinh": "(exp(a) - exp(-a))/2",
     "cosh": "(exp(a) + exp(-a))/2",
     "tanh": "(exp(2*a) - 1)/(exp(2*a) + 1)",
@@ -62,7 +63,7 @@ class Quotients:
 
 def quotients(*expressions: Expr) -> Quotients:
     """Numerators and denominators of expressions in normal form. Raises TooLarge."""
-    expanded = [_by_exponentials(e) for e in expressions]
+    expanded = [_written_out(e) for e in expressions]
     atoms: dict[Expr, None] = {}
     exponents: dict[Product, int] = {}
     stack = list(expanded)
@@ -157,13 +158,13 @@ def abs_constant(node: Expr) -> Expr:
 
 @cache
 def _template(name: str) -> Expr:
-    return parse(EXPONENTIAL[name])
+    return parse(WRITTEN_OUT[name])
 
 
-def _by_exponentials(expression: Expr) -> Expr:
+def _written_out(expression: Expr) -> Expr:
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        if node.name in EXPONENTIAL and node.kind == "apply":
-            return _by_exponentials(_template(node.name).substitute({"a": args[0]}))
+        if node.name in WRITTEN_OUT and node.kind == "apply":
+            return _written_out(_template(node.name).substitute({"a": args[0]}))
         return _grown(args[0]) if node.name == "exp" else node.with_args(args)
 
     return rebuild(expression, build)

@@ -129,7 +129,8 @@ class Sampler:
                 return token
         # mpmath decides what balls cannot, as a floor just below a whole number.
         value = fixed.evaluate_mp(_DIGITS)
-        token = self._token(flint.arb(mpmath.nstr(value, _DIGITS))) if mpmath.isfinite(value) else None
+        with precision(self._bits):
+            token = self._token(flint.arb(mpmath.nstr(value, _DIGITS))) if mpmath.isfinite(value) else None
         return "?" if token is None else token
 
     def _token(self, v: Any) -> Token | None:
