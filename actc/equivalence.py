@@ -84,13 +84,13 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
     found, wanted = coarse.fingerprint(form), coarse.fingerprint(other)
     place = difference(found, wanted)
     if place is not None:
-        return Equivalence(DIFFERENT, coarse.point(place, form.symbols | other.symbols))
+        return Equivalence(DIFFERENT, coarse.point(place, first.symbols | second.symbols))
     if proved(form, other):
         return Equivalence(PROVED, _pair=(first, second))
     fine = _fine(form, other)
     place = difference(fine.fingerprint(form), fine.fingerprint(other))
     if place is not None:
-        return Equivalence(DIFFERENT, fine.point(place, form.symbols | other.symbols))
+        return Equivalence(DIFFERENT, fine.point(place, first.symbols | second.symbols))
     if sum("?" not in pair for pair in zip(found, wanted, strict=True)) < _FEWEST:
         return Equivalence(DIFFERENT)
     return Equivalence(NUMERIC, _pair=(first, second))
@@ -172,7 +172,7 @@ def _fine(*forms: Expr) -> Sampler:
     points = [Fraction(rng.randrange(1, 2**20), 2 ** rng.randrange(10, 60)) for _ in range(50)]
     points += [Fraction(rng.randrange(1, 2**13), 2**8) for _ in range(40)]
     # A witness is told in float64, which must still tell it from the bend.
-    around = [b + s * sign * max(1, abs(b)) for b in bends(*forms) for s in _STEPS for sign in (1, -1)]
+    around = [b + s * sign * (1 + abs(b)) for b in bends(*forms) for s in _STEPS for sign in (1, -1)]
     return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)), 40)
 
 

@@ -154,9 +154,10 @@ def _value(row: Operator, args: tuple[Any, ...]) -> Any:
     """The value at balls: NaN where it is certainly undefined, the whole line where that, or its size, is unknown."""
     if all(a.is_finite() for a in args):
         found = row.in_balls(*args)
-        if found.is_nan():
+        if not found.is_nan():
+            return found
+        if not all(a.is_exact() for a in args):
             return found if _undefined(row, args) else _ANY
-        return found
     if row.name == "where":
         condition, first, second = args
         if condition.is_zero():
@@ -167,7 +168,7 @@ def _value(row: Operator, args: tuple[Any, ...]) -> Any:
         return flint.arb.nan()
     if not all(a.is_finite() or a.is_exact() for a in args):
         return _ANY
-    # Balls know little of infinities.
+    # Balls know little of poles and infinities.
     with mpmath.workdps(_DIGITS):
         numbers = [mpmath.mpf(a.str(_DIGITS, radius=False) if a.is_finite() else float(a)) for a in args]
         found = row.oracle(*numbers)

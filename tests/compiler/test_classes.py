@@ -33,6 +33,8 @@ def values(e: Expr) -> list[mpmath.mpf]:
 def alike(a: mpmath.mpf, b: mpmath.mpf) -> bool:
     if mpmath.isnan(a) or mpmath.isnan(b):
         return bool(mpmath.isnan(a) and mpmath.isnan(b))
+    if mpmath.isinf(a) or mpmath.isinf(b):
+        return bool(a == b)
     with mpmath.workdps(50):
         return bool(a == b or abs(a - b) <= abs(a) * mpmath.mpf(10) ** -37)
 
