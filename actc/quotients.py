@@ -79,7 +79,7 @@ def quotients(*expressions: Expr) -> Quotients:
         elif _arithmetic(node):
             stack.extend(node.args)
         elif node.kind != "constant" or _long(node):
-            atoms[abs_constant(node)] = None
+            atoms[_magnitude(node)] = None
     roots = {product: apply("exp", expr_of({product: Fraction(1, d)})) for product, d in exponents.items()}
     generators = (*sorted(atoms, key=sort_key), *roots.values())
     if len(generators) > _MOST_GENERATORS:
@@ -98,7 +98,7 @@ def quotients(*expressions: Expr) -> Quotients:
         if node in variables:
             done[node] = variables[node], one
         elif node.value is not None and _long(node):
-            variable = variables.get(abs_constant(node))
+            variable = variables.get(_magnitude(node))
             if variable is None:
                 continue
             done[node] = (variable if node.value > 0 else -variable), one
@@ -152,7 +152,8 @@ def _long(node: Expr) -> bool:
     return value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) > 50
 
 
-def abs_constant(node: Expr) -> Expr:
+def _magnitude(node: Expr) -> Expr:
+    """A constant without its sign, so that c and -c are one letter; anything else as it is."""
     return node if node.value is None else constant(abs(node.value))
 
 
