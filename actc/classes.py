@@ -14,17 +14,32 @@ from typing import Any
 
 import numpy as np
 
-from actc.equivalence import NUMERIC, PROVED, agree, difference, everywhere, proved, sampler
+from actc.equivalence import NUMERIC, PROVED, agree, difference, everywhere, proved
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
 from actc.parsing import parse
 from actc.program import Program
-from actc.samples import POINTS, Token
+from actc.samples import POINTS, Sampler, Token
 from actc.spaces import PLACES, Family, Node, Space, filled
 
-#: The points that decide which others a function is compared with; at more, values may be beyond all digits.
-_CORE = POINTS[:16]
+
+@functools.cache
+def _core() -> Sampler:
+    """At the points that decide which others a function is compared with."""
+    return Sampler(POINTS[:8])
+
+
+@functools.cache
+def _rest() -> Sampler:
+    """At the points at which it is compared with them."""
+    return Sampler(POINTS[8:])
+
+
+@functools.lru_cache(maxsize=1024)
+def _whole_fingerprint(form: Expr) -> tuple[Token, ...]:
+    """At all of them; a class that many are compared with is asked for it again and again."""
+    return _core().fingerprint(form) + _rest().fingerprint(form)
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class Symmetries:
         signs = (1, -1) if self.sign else (1,)
         turned = [form, here.canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
         # The values decide and not the spelling, so that equal functions are turned the same way.
-        found = [(sampler(POINTS).fingerprint(f), s, f) for f in turned for s in signs]
+        found = [(_whole_fingerprint(f), s, f) for f in turned for s in signs]
         _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
         return best if sign > 0 else here.canonical(apply("neg", best))
 
@@ -101,8 +116,7 @@ class Classes:
         return bucket[-1], PROVED
 
     def _verdict(self, form: Expr, other: Expr) -> str | None:
-        coarse = sampler(POINTS)
-        if difference(coarse.fingerprint(form), coarse.fingerprint(other)) is not None:
+        if difference(_whole_fingerprint(form), _whole_fingerprint(other)) is not None:
             return None
         if not self._prove:
             return NUMERIC if self._numeric else None
@@ -113,7 +127,7 @@ class Classes:
 
 def bucket_of(form: Expr) -> bytes:
     """What functions that may be equal have in common."""
-    found = sampler(_CORE).fingerprint(form)
+    found = _core().fingerprint(form)
     return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
 
 

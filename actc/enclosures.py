@@ -75,12 +75,13 @@ class Region:
     def bounds(self, expression: Expr) -> Interval:
         """An interval that holds every value; parameters and inputs other than x may be anything."""
         known = self._known
-        if len(known) > self.REMEMBERED:
-            known.clear()
-        with precision(BITS):
-            for node in postorder(expression) if expression not in known else ():
-                if node not in known:
-                    known[node] = self._bounds(node)
+        if expression not in known:
+            if len(known) > self.REMEMBERED:
+                known.clear()
+            with precision(BITS):
+                for node in postorder(expression):
+                    if node not in known:
+                        known[node] = self._bounds(node)
         return known[expression]
 
     def _bounds(self, node: Expr) -> Interval:

@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from actc.expr import Expr, apply, postorder, symbol
 from actc.normal_form import sum_of
@@ -80,7 +80,7 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
     form, other = everywhere().canonical(first), everywhere().canonical(second)
     if form is other:
         return Equivalence(PROVED, _pair=(first, second))
-    coarse = sampler(POINTS)
+    coarse = _coarse()
     found, wanted = coarse.fingerprint(form), coarse.fingerprint(other)
     place = difference(found, wanted)
     if place is not None:
@@ -151,10 +151,15 @@ def _case(low: Fraction | float, high: Fraction | float) -> ProvingCase:
     return ProvingCase(low, high)
 
 
+@cache
+def _coarse() -> Sampler:
+    """At the few dozen points that every two functions are compared at."""
+    return Sampler(POINTS)
+
+
 @lru_cache(maxsize=4)
-def sampler(points: tuple[Fraction, ...], digits: int = 16) -> Sampler:
-    """The sampler at those values of x."""
-    return Sampler(points, digits)
+def _sampler(points: tuple[Fraction, ...]) -> Sampler:
+    return Sampler(points, 40)
 
 
 def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
@@ -173,7 +178,7 @@ def _fine(*forms: Expr) -> Sampler:
     points += [Fraction(rng.randrange(1, 2**13), 2**8) for _ in range(40)]
     # A witness is told in float64, which must still tell it from the bend.
     around = [b + s * sign * (1 + abs(b)) for b in bends(*forms) for s in _STEPS for sign in (1, -1)]
-    return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)), 40)
+    return _sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)))
 
 
 def bends(*forms: Expr) -> list[Fraction]:

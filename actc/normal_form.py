@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
-from weakref import WeakKeyDictionary
 
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
 from actc.operators import operator
@@ -21,10 +20,9 @@ Sum = dict[Product, Fraction]
 #: Integer powers beyond this stay powers of one factor.
 MAX_EXPONENT = 64
 
+_ONE = Fraction(1)
+
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
-
-
-_sums: WeakKeyDictionary[Expr, Sum] = WeakKeyDictionary()
 
 
 def sum_of(node: Expr) -> Sum:
@@ -32,35 +30,40 @@ def sum_of(node: Expr) -> Sum:
 
     The result is shared: do not change it.
     """
+    if node.name not in ARITHMETIC:
+        return _alone(node)
     stack = [node]
     while stack:
         top = stack[-1]
-        waiting = [a for a in top.args if a not in _sums] if top.name in ARITHMETIC and top not in _sums else []
+        waiting = [a for a in top.args if a._sum is None and a.name in ARITHMETIC] if top._sum is None else ()
         if waiting:
             stack.extend(waiting)
         else:
             stack.pop()
-            if top not in _sums:
-                _sums[top] = _sum(top)
-    return _sums[node]
+            if top._sum is None:
+                top._sum = _sum(top)
+    return node._sum or {}
+
+
+def _alone(node: Expr) -> Sum:
+    """The sum of a constant, or of a node that is one factor."""
+    if node.value is not None:
+        return {(): node.value} if node.value else {}
+    return {((node, 1),): _ONE}
 
 
 def _sum(node: Expr) -> Sum:
     total = _combined(node)
     # Sums that double at every step would grow numbers without end; from there on the node is one factor.
-    return {((node, 1),): Fraction(1)} if any(map(_too_long, total.values())) else total
+    return _alone(node) if any(map(_too_long, total.values())) else total
 
 
 def _combined(node: Expr) -> Sum:
-    if node.value is not None:
-        return {(): node.value} if node.value else {}
-    alone: Sum = {((node, 1),): Fraction(1)}
-    if node.name not in ARITHMETIC:
-        return alone
-    a = _sums[node.args[0]]
+    a = sum_of(node.args[0])
     if node.name == "neg":
         return _scaled(a, Fraction(-1))
-    b = _sums[node.args[1]]
+    b = sum_of(node.args[1])
+    alone = _alone(node)
     if node.name in ("add", "sub"):
         sign = 1 if node.name == "add" else -1
         total = dict(a)
@@ -235,17 +238,22 @@ def _product_key(product: Product) -> tuple[object, ...]:
     return (-sum(e for _, e in product), tuple((sort_key(f), -e) for f, e in product))
 
 
-_digests: WeakKeyDictionary[Expr, bytes] = WeakKeyDictionary()
-
-
 def digest(node: Expr) -> bytes:
     """Twelve bytes that name the expression, the same in every run, process and machine."""
-    if node not in _digests:
-        for n in postorder(node):
-            if n not in _digests:
-                parts = [n.kind.encode(), n.name.encode(), str(n.value).encode(), *(_digests[a] for a in n.args)]
-                _digests[n] = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
-    return _digests[node]
+    if node._digest is None:
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            waiting = [a for a in top.args if a._digest is None]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            stack.pop()
+            if top._digest is None:
+                parts = [top.kind.encode(), top.name.encode(), str(top.value).encode(), *(digest(a) for a in top.args)]
+                top._digest = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
+    assert node._digest is not None
+    return node._digest
 
 
 def sort_key(node: Expr) -> tuple[int, str, bytes]:

@@ -66,9 +66,13 @@ class _Lazy:
     def __init__(self, module: str, member: str = "") -> None:
         self._module, self._member = module, member
 
-    def __getattr__(self, attribute: str) -> Any:
+    @cached_property
+    def _target(self) -> Any:
         module = importlib.import_module(self._module)
-        return getattr(getattr(module, self._member) if self._member else module, attribute)
+        return getattr(module, self._member) if self._member else module
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._target, attribute)
 
 
 mp = _Lazy("mpmath", "mp")

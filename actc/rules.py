@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from weakref import WeakKeyDictionary
+from functools import cached_property
 
 from actc.expr import Expr, apply, constant, postorder
 from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function
@@ -44,6 +44,14 @@ class Rule:
     holds: Holds
     when: Expr | None = None
     condition: Condition | None = None
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The operators that the arguments of what it matches have, "" for a constant: most rules need no closer
+        look."""
+        asked = (a for a in self.pattern.args if a.kind != "symbol" or a.name == "k")
+        # What is simpler negated is no negation.
+        return frozenset("" if a.kind == "symbol" else a.name for a in asked if a.name != "neg")
 
     def applies(self, binding: dict[str, Expr], case: Case | None) -> bool:
         """Whether what the rule asks for is known of the expressions that its letters stand for."""
@@ -261,14 +269,11 @@ def canonical(root: Expr) -> Expr:
     return Case().canonical(root)
 
 
-_named: WeakKeyDictionary[Expr, Expr] = WeakKeyDictionary()
-
-
 def named(form: Expr) -> Expr:
     """A normal form with compositions shown by their names."""
-    if form not in _named:
-        _named[form] = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
-    return _named[form]
+    if form._named is None:
+        form._named = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
+    return form._named
 
 
 class Case:
@@ -430,8 +435,10 @@ class _Rewriter:
         return expr_of(sum_of(node)) if node.name in ARITHMETIC else _by_law(node)
 
     def by_rule(self, node: Expr) -> Expr:
-        for r in self.index.get(node.name, ()) if node.kind == "apply" else ():
-            binding = match(r.pattern, node)
+        rules = self.index.get(node.name, ()) if node.kind == "apply" else ()
+        names = {a.name for a in node.args}
+        for r in rules:
+            binding = match(r.pattern, node) if r.needs <= names else None
             if binding is not None and r.applies(binding, self.case):
                 return instantiate(r.result, binding)
         return self.by_pair(node) if self.pairs and node.name in ("add", "sub") else node
@@ -531,5 +538,7 @@ def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> 
 
 
 def instantiate(template: Expr, binding: dict[str, Expr]) -> Expr:
-    """The template with its letters replaced."""
-    return template.substitute(binding)
+    """The template with its letters replaced. Templates are small, which makes recursion the fastest way."""
+    if template.kind != "apply":
+        return binding[template.name] if template.kind == "symbol" else template
+    return apply(template.name, *[instantiate(a, binding) for a in template.args])

@@ -18,12 +18,13 @@ import mpmath
 from actc.enclosures import ball, precision
 from actc.expr import Expr
 from actc.operators import Operator, operator
+from actc.rules import canonical
 
 #: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
-#: otherwise. Few bits, so that they and their squares are exact.
+#: otherwise. Few bits, so that they and their squares are exact. The first eight tell most functions apart.
 POINTS = tuple(
     Fraction(p, 2**13) * sign
-    for p in (11, 1367, 3989, 4211, 8431, 13451, 20149, 21011, 24103, 47981, 83561, 254003)
+    for p in (1367, 4211, 8431, 20149, 11, 3989, 13451, 21011, 24103, 47981, 83561, 254003)
     for sign in (1, -1)
 )
 
@@ -41,6 +42,7 @@ _REMEMBERED = 4096
 
 #: A value as a fingerprint has it: its leading digits, or "nan" where it is undefined, "?" where nobody knows.
 Token = float | str
+_ZERO: Token = 0.0
 
 
 class Sampler:
@@ -107,8 +109,17 @@ class Sampler:
         row = operator(node.name)
         if not node.args:
             return [row.in_balls()] * len(self.points)
-        columns = [self._recalled(a) or self._values(a) for a in node.args]
-        return [_value(row, args) for args in zip(*columns, strict=True)]
+        value, columns = row.in_balls, [self._recalled(a) or self._values(a) for a in node.args]
+        found = []
+        for args in zip(*columns, strict=True):
+            for a in args:
+                if not a.is_finite():
+                    found.append(_value(row, args))
+                    break
+            else:
+                v = value(*args)
+                found.append(_value(row, args) if v.is_nan() else v)
+        return found
 
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
@@ -127,6 +138,9 @@ class Sampler:
             (v,) = self._finer[bits].values(fixed)
             if (token := self._token(v)) is not None:
                 return token
+            # Where balls are finite the expression is defined, so that the rules tell what cancels.
+            if v.is_finite() and canonical(fixed).value == 0:
+                return _ZERO
         # mpmath decides what balls cannot, as a floor just below a whole number.
         value = fixed.evaluate_mp(_DIGITS)
         with precision(self._bits):
@@ -136,8 +150,10 @@ class Sampler:
     def _token(self, v: Any) -> Token | None:
         """The leading digits of a ball, the same for every ball around a number; None if they are not certain."""
         if v.is_finite():
+            if v.is_zero():
+                return _ZERO
             if v.rel_accuracy_bits() < _SPARE + 4 * self._digits:
-                return 0.0 if v.is_zero() else None
+                return None
             number = float(v)
             plain = self._digits <= 16 and _SMALLEST < abs(number) < math.inf
             return number if plain else v.str(self._digits - 1, radius=False)
