@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from actc.equivalence import NUMERIC, PROVED, agree, difference, everywhere, proved
+from actc.equivalence import NUMERIC, PROVED, agree, difference, proved
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
 from actc.parsing import parse
 from actc.program import Program
+from actc.rules import canonical
 from actc.samples import POINTS, Sampler, Token
 from actc.spaces import PLACES, Family, Node, Space, filled
 
@@ -57,13 +58,12 @@ class Symmetries:
             form = expr_of({p: c / abs(leading_coefficient(total)) for p, c in total.items()})
         if not (self.sign or self.reflection):
             return form
-        here = everywhere()
         signs = (1, -1) if self.sign else (1,)
-        turned = [form, here.canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
+        turned = [form, canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
         # The values decide and not the spelling, so that equal functions are turned the same way.
         found = [(_whole_fingerprint(f), s, f) for f in turned for s in signs]
         _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
-        return best if sign > 0 else here.canonical(apply("neg", best))
+        return best if sign > 0 else canonical(apply("neg", best))
 
 
 def _signed(token: Token, sign: int) -> float:
@@ -93,7 +93,7 @@ class Classes:
     def place(self, expression: Expr) -> tuple[int, str]:
         """The number of the expression's class, a new one if need be, and on what ground it is there: ``"proved"`` or
         ``"numeric"``."""
-        form = everywhere().canonical(expression)
+        form = canonical(expression)
         name = digest(form)
         if name not in self._numbers:
             turned = self.symmetries.representative(form)
@@ -254,7 +254,7 @@ class _Cells:
         if index:
             index[0] -= self.start
         whole = filled(self.options[option], tuple(forms[i] for forms, i in zip(self.forms, index, strict=True)))
-        return self.symmetries.representative(everywhere().canonical(whole))
+        return self.symmetries.representative(canonical(whole))
 
     def keys(self) -> list[tuple[bytes, bytes]]:
         """Digest and bucket of every cell's form."""
@@ -374,8 +374,8 @@ def _classes_of(space: Space, numbers: np.ndarray, certain: np.ndarray) -> list[
 
 def _symmetric(option: Expr, arity: int) -> bool:
     """Whether the order of an option's arguments means nothing."""
-    form = everywhere().canonical(option)
+    form = canonical(option)
     turned = [[*range(1, arity), 0], [1, 0, *range(2, arity)]] if arity > 1 else []
     return bool(turned) and all(
-        everywhere().canonical(filled(option, tuple(PLACES[i] for i in order))) is form for order in turned
+        canonical(filled(option, tuple(PLACES[i] for i in order))) is form for order in turned
     )

@@ -64,7 +64,7 @@ class Region:
     """
 
     #: Parts whose bounds stay known.
-    REMEMBERED = 100_000
+    REMEMBERED = 20_000
 
     def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
         self.low, self.high = low, high

@@ -24,7 +24,7 @@ from actc.operators import operator
 from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
-from actc.rules import Case
+from actc.rules import Case, everywhere
 from actc.samples import POINTS, Sampler, Token
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
@@ -138,12 +138,6 @@ class ProvingCase(Case):
         if form not in self._nonnegative:
             self._nonnegative[form] = nonnegative(form, self._bounded)
         return self._nonnegative[form]
-
-
-@lru_cache(maxsize=1)
-def everywhere() -> Case:
-    """The case in which nothing is known of x."""
-    return Case()
 
 
 @lru_cache(maxsize=64)

@@ -59,17 +59,17 @@ class Expr:
     arguments of an application, ``value`` the :class:`fractions.Fraction` of a constant.
     """
 
-    __slots__ = ("__weakref__", "_digest", "_named", "_sum", "args", "kind", "name", "symbols", "value")
+    __slots__ = ("__weakref__", "_digest", "_normal", "_sum", "args", "kind", "name", "symbols", "value")
 
     kind: str
     name: str
     args: tuple[Expr, ...]
     value: Fraction | None
     symbols: frozenset[str]
-    # What actc.normal_form and actc.rules found out about the node; None until they are asked.
+    # What actc.normal_form found out about the node; None or False until it is asked.
     _digest: bytes | None
     _sum: dict[tuple[tuple[Expr, int], ...], Fraction] | None
-    _named: Expr | None
+    _normal: bool
 
     # numpy scalars on the left would otherwise swallow an Expr into an object array.
     __array_ufunc__ = None
@@ -239,7 +239,7 @@ def _intern(kind: str, name: str, args: tuple[Expr, ...], value: Fraction | None
         if node is None:
             node = object.__new__(Expr)
             node.kind, node.name, node.args, node.value = kind, name, args, value
-            node._digest = node._sum = node._named = None
+            node._digest, node._sum, node._normal = None, None, False
             if kind == "symbol":
                 node.symbols = frozenset((name,))
             elif len(args) == 1:

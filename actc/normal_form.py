@@ -20,7 +20,11 @@ Sum = dict[Product, Fraction]
 #: Integer powers beyond this stay powers of one factor.
 MAX_EXPONENT = 64
 
-_ONE = Fraction(1)
+#: Sums of more terms and products of more factors stay as they are written: the work on an expression is at most this
+#: many times its size.
+MAX_TERMS = 128
+
+_ZERO, _ONE = Fraction(0), Fraction(1)
 
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
 
@@ -54,8 +58,10 @@ def _alone(node: Expr) -> Sum:
 
 def _sum(node: Expr) -> Sum:
     total = _combined(node)
-    # Sums that double at every step would grow numbers without end; from there on the node is one factor.
-    return _alone(node) if any(map(_too_long, total.values())) else total
+    # Sums that double at every step would grow numbers without end, and sums of sums of sums write each term again and
+    # again; from there on the node is one factor.
+    long = max(len(total), *map(len, total)) > MAX_TERMS if total else False
+    return _alone(node) if long or any(map(_too_long, total.values())) else total
 
 
 def _combined(node: Expr) -> Sum:
@@ -72,10 +78,10 @@ def _combined(node: Expr) -> Sum:
         return {p: c for p, c in total.items() if c or not _droppable(p)}
     if node.name == "mul":
         if _is_number(a) or _is_number(b):
-            return _scaled(b, a[()]) if _is_number(a) else _scaled(a, b[()])
+            return _scaled(b, a.get((), _ZERO)) if _is_number(a) else _scaled(a, b.get((), _ZERO))
         return _or(_product([(a, 1), (b, 1)]), alone)
     if node.name == "div":
-        if not b or 0 in b.values():
+        if not b:
             return alone
         return _scaled(a, 1 / b[()]) if _is_number(b) else _or(_product([(a, 1), (b, -1)]), alone)
     exponent = node.args[1].value
@@ -84,7 +90,6 @@ def _combined(node: Expr) -> Sum:
         or exponent.denominator != 1
         or not 0 < abs(exponent) <= MAX_EXPONENT
         or not a
-        or 0 in a.values()
     ):
         return alone
     return _or(_product([(a, int(exponent))]), alone)
@@ -95,7 +100,19 @@ def _or(total: Sum | None, otherwise: Sum) -> Sum:
 
 
 def _is_number(total: Sum) -> bool:
-    return tuple(total) == ((),)
+    return total.keys() <= {()}
+
+
+def normal(node: Expr) -> Expr:
+    """An arithmetic node whose arguments are in normal form, in normal form."""
+    return node if node._normal else expr_of(sum_of(node))
+
+
+def _built(name: str, *args: Expr | Fraction | int) -> Expr:
+    """A piece of a normal form, which is in normal form itself."""
+    node = apply(name, *args)
+    node._normal = True
+    return node
 
 
 def expr_of(total: Sum) -> Expr:
@@ -108,7 +125,7 @@ def expr_of(total: Sum) -> Expr:
     terms.insert(0, terms.pop(lead))
     result = _term(*terms[0])
     for product, c in terms[1:]:
-        result = apply("sub", result, _term(product, -c)) if c < 0 else apply("add", result, _term(product, c))
+        result = _built("sub", result, _term(product, -c)) if c < 0 else _built("add", result, _term(product, c))
     return result
 
 
@@ -173,6 +190,8 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
         if not total:
             others = [p for t, _ in parts for p in t]
             return {} if power > 0 and all(map(_droppable, others)) else None
+        if 0 in total.values():
+            return None
         if len(total) == 1:
             ((product, c),) = total.items()
         else:
@@ -181,8 +200,6 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             c = abs(leading_coefficient(total))
             c = -c if total.get((), leading_coefficient(total)) < 0 else c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)
-        if c == 0:
-            return None
         coefficient *= c**power
         for factor, e in product:
             if factor.name == "exp":
@@ -216,9 +233,9 @@ def _term(product: Product, c: Fraction) -> Expr:
     above, below = (_factors(product, sign) for sign in (1, -1))
     if above is None:
         assert below is not None
-        return apply("div", constant(c), below)
-    result = apply("div", above, below) if below is not None else above
-    return result if c == 1 else apply("neg", result) if c == -1 else apply("mul", constant(c), result)
+        return _built("div", constant(c), below)
+    result = _built("div", above, below) if below is not None else above
+    return result if c == 1 else _built("neg", result) if c == -1 else _built("mul", constant(c), result)
 
 
 def _factors(product: Product, sign: int) -> Expr | None:
@@ -226,12 +243,12 @@ def _factors(product: Product, sign: int) -> Expr | None:
     for factor, e in product:
         if e * sign > 0:
             power = _power(factor, e * sign)
-            result = power if result is None else apply("mul", result, power)
+            result = power if result is None else _built("mul", result, power)
     return result
 
 
 def _power(factor: Expr, exponent: int) -> Expr:
-    return factor if exponent == 1 else apply("pow", factor, exponent)
+    return factor if exponent == 1 else _built("pow", factor, exponent)
 
 
 def _product_key(product: Product) -> tuple[object, ...]:

@@ -7,7 +7,6 @@ expression and ``k`` for a constant.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import threading
@@ -15,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property, lru_cache, reduce
 
 from actc.expr import Expr, apply, constant, postorder
-from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function
-from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
+from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, normal, sort_key, sum_of, total_function
+from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
 
 
@@ -251,7 +250,7 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
     """
     root = parse(expression)
     if holds is Holds.FLOAT:
-        return _Rewriter(_index(TIDY), arithmetic=False)(root)
+        return _Rewriter(_index(TIDY), arithmetic=False).fixed(root)
     form = canonical(root)
     # Reading names back into the normal form must lead to the same form; where it does not, the next round starts from
     # what it led to.
@@ -266,14 +265,23 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
 def canonical(root: Expr) -> Expr:
     """The normal form in which equal functions meet as far as the rules reach: names written out, arithmetic in
     order."""
-    return Case().canonical(root)
+    return everywhere().canonical(root)
+
+
+@cache
+def everywhere() -> Case:
+    """The case in which nothing is known of x."""
+    return Case()
 
 
 def named(form: Expr) -> Expr:
     """A normal form with compositions shown by their names."""
-    if form._named is None:
-        form._named = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
-    return form._named
+    return _names().fixed(form)
+
+
+@cache
+def _names() -> _Rewriter:
+    return _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)
 
 
 class Case:
@@ -284,24 +292,17 @@ class Case:
     '2*x'
     """
 
-    #: Parts whose normal forms stay known.
-    REMEMBERED = 100_000
-
     def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
         # python-flint comes in here, for those who simplify.
         from actc.enclosures import Region
 
         self.low, self.high = low, high
         self.region = Region(low, high)
-        self._lock = threading.RLock()
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
 
     def canonical(self, root: Expr) -> Expr:
         """The normal form in this case; what it is for a part stays known."""
-        with self._lock:
-            if len(self._rewriter.done) > self.REMEMBERED:
-                self._rewriter.done.clear()
-            return self._rewriter(root)
+        return self._rewriter.fixed(root)
 
     def knows(self, inequality: Expr) -> bool:
         """Whether it is known to hold wherever both sides are defined, a strict one but for isolated points."""
@@ -342,10 +343,13 @@ _LATTICE = frozenset({Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT})
 #: Links of a sum.
 _CHAIN = frozenset({"add", "sub", "neg"})
 
+#: For each operator whose chains are rewritten as a whole, what else is a link of them.
+_LINKS = {name: _CHAIN for name in _CHAIN} | {row.name: frozenset({row.name}) for row in OPERATORS.values() if row.laws >= _LATTICE}
+
 _Index = dict[str, tuple[Rule, ...]]
 
 
-@functools.lru_cache(maxsize=8)
+@lru_cache(maxsize=8)
 def _index(rules: tuple[Rule, ...]) -> _Index:
     table: dict[str, list[Rule]] = {}
     for r in rules:
@@ -359,13 +363,25 @@ class _Rewriter:
     #: No chain of rewrites at one node is nearly this long; a cycle of rules would be.
     LONGEST = 100
 
-    #: Sums of more terms are not searched for pairs that have a name.
+    #: Sums of more terms are not searched for pairs that have a name, nor operands of max compared that are further
+    #: apart.
     MOST_TERMS = 12
+
+    #: Parts whose fixed points stay known.
+    REMEMBERED = 20_000
 
     def __init__(self, index: _Index, arithmetic: bool, pairs: bool = False, case: Case | None = None) -> None:
         self.index, self.arithmetic, self.pairs, self.case = index, arithmetic, pairs, case
         self.done: dict[Expr, Expr] = {}
         self.depth = 0
+        self._lock = threading.RLock()
+
+    def fixed(self, root: Expr) -> Expr:
+        """The fixed point of an expression; what it is for a part stays known."""
+        with self._lock:
+            if len(self.done) > self.REMEMBERED:
+                self.done.clear()
+            return self(root)
 
     def __call__(self, root: Expr) -> Expr:
         stack = [root]
@@ -381,14 +397,16 @@ class _Rewriter:
         return self.done[root]
 
     def parts(self, node: Expr) -> list[Expr]:
-        """What must be at its fixed point before the node: its arguments, for a long sum all its terms at once."""
-        if not self.arithmetic or node.name not in _CHAIN:
+        """What must be at its fixed point before the node: its arguments, for a long sum or maximum all its terms at
+        once."""
+        chain = _LINKS.get(node.name) if self.arithmetic else None
+        if chain is None:
             return list(node.args)
         terms: dict[Expr, None] = {}
         links: dict[Expr, None] = {node: None}
         for link in (stack := [node]):
             for a in link.args:
-                if a.name in _CHAIN and a.kind == "apply" and a not in self.done:
+                if a.name in chain and a not in self.done:
                     if a not in links:
                         links[a] = None
                         stack.append(a)
@@ -431,8 +449,8 @@ class _Rewriter:
     def by_structure(node: Expr) -> Expr:
         row = operator(node.name)
         if row.variadic:
-            return functools.reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
-        return expr_of(sum_of(node)) if node.name in ARITHMETIC else _by_law(node)
+            return reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
+        return normal(node) if node.name in ARITHMETIC else _by_law(node)
 
     def by_rule(self, node: Expr) -> Expr:
         rules = self.index.get(node.name, ()) if node.kind == "apply" else ()
@@ -446,17 +464,23 @@ class _Rewriter:
     def by_order(self, node: Expr) -> Expr:
         """A chain of one operator such as max without the links that a rule drops beside another one."""
         parts = list(dict.fromkeys(_flat(node, node.name)))
-        for a, b in itertools.combinations(parts, 2) if 2 < len(parts) <= self.MOST_TERMS else ():
-            if a in parts and b in parts and (kept := self.by_rule(apply(node.name, a, b))) in (a, b):
-                parts.remove(b if kept is a else a)
-        return functools.reduce(lambda a, b: apply(node.name, a, b), parts)
+        kept = dict.fromkeys(parts)
+        if len(parts) > 2:
+            for i, a in enumerate(parts):
+                for b in parts[i + 1 : i + self.MOST_TERMS]:
+                    if a in kept and b in kept and (one := self.by_rule(apply(node.name, a, b))) in (a, b):
+                        del kept[b if one is a else a]
+        return reduce(lambda a, b: apply(node.name, a, b), kept)
 
     def by_pair(self, node: Expr) -> Expr:
         """A longer sum with two of its terms replaced by the name that a rule has for them, as 1 - erf(a) among
         others."""
         total = sum_of(node)
         if 2 < len(total) <= self.MOST_TERMS:
+            asked = frozenset().union(*(r.needs for name in ("add", "sub") for r in self.index.get(name, ())))
             for pair in itertools.combinations(total, 2):
+                if not any(factor.name in asked for product in pair for factor, _ in product):
+                    continue
                 two = expr_of({product: total[product] for product in pair})
                 named = self.by_rule(two)
                 if named is not two:
