@@ -79,9 +79,8 @@ class Region:
             if len(known) > self.REMEMBERED:
                 known.clear()
             with precision(BITS):
-                for node in postorder(expression):
-                    if node not in known:
-                        known[node] = self._bounds(node)
+                for node in postorder(expression, known=known):
+                    known[node] = self._bounds(node)
         return known[expression]
 
     def _bounds(self, node: Expr) -> Interval:

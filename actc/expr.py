@@ -11,7 +11,7 @@ import math
 import threading
 import unicodedata
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -59,7 +59,7 @@ class Expr:
     arguments of an application, ``value`` the :class:`fractions.Fraction` of a constant.
     """
 
-    __slots__ = ("__weakref__", "_digest", "_normal", "_sum", "args", "kind", "name", "symbols", "value")
+    __slots__ = ("__weakref__", "_digest", "_long", "_normal", "_sum", "args", "kind", "name", "symbols", "value")
 
     kind: str
     name: str
@@ -70,6 +70,7 @@ class Expr:
     _digest: bytes | None
     _sum: dict[tuple[tuple[Expr, int], ...], Fraction] | None
     _normal: bool
+    _long: bool
 
     # numpy scalars on the left would otherwise swallow an Expr into an object array.
     __array_ufunc__ = None
@@ -239,7 +240,7 @@ def _intern(kind: str, name: str, args: tuple[Expr, ...], value: Fraction | None
         if node is None:
             node = object.__new__(Expr)
             node.kind, node.name, node.args, node.value = kind, name, args, value
-            node._digest, node._sum, node._normal = None, None, False
+            node._digest, node._sum, node._normal, node._long = None, None, False, False
             if kind == "symbol":
                 node.symbols = frozenset((name,))
             elif len(args) == 1:
@@ -323,16 +324,17 @@ def apply(name: str, *args: Expr | Number) -> Expr:
     return _intern("apply", row.name, nodes, None)
 
 
-def postorder(*roots: Expr) -> list[Expr]:
-    """The distinct nodes below the roots, every node after its arguments. Iterative: depth is no limit."""
+def postorder(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:
+    """The distinct nodes below the roots, every node after its arguments; but for ``known`` ones, and what is below
+    those alone. Iterative: depth is no limit."""
     order: dict[Expr, None] = {}
     stack = list(reversed(roots))
     while stack:
         node = stack[-1]
-        if node in order:
+        if node in order or node in known:
             stack.pop()
             continue
-        waiting = [a for a in reversed(node.args) if a not in order]
+        waiting = [a for a in reversed(node.args) if a not in order and a not in known]
         if waiting:
             stack.extend(waiting)
         else:

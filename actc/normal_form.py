@@ -20,8 +20,8 @@ Sum = dict[Product, Fraction]
 #: Integer powers beyond this stay powers of one factor.
 MAX_EXPONENT = 64
 
-#: Sums of more terms and products of more factors stay as they are written: the work on an expression is at most this
-#: many times its size.
+#: Longer sums, products and chains of max, and arithmetic on them, stay as they are written; each is then one factor.
+#: So the work on an expression grows with its size, however often its parts occur in each other.
 MAX_TERMS = 128
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
@@ -57,11 +57,15 @@ def _alone(node: Expr) -> Sum:
 
 
 def _sum(node: Expr) -> Sum:
-    total = _combined(node)
+    total = {} if any(a._long for a in node.args) else _combined(node)
     # Sums that double at every step would grow numbers without end, and sums of sums of sums write each term again and
-    # again; from there on the node is one factor.
-    long = max(len(total), *map(len, total)) > MAX_TERMS if total else False
-    return _alone(node) if long or any(map(_too_long, total.values())) else total
+    # again.
+    node._long = (
+        any(a._long for a in node.args)
+        or len(total) > MAX_TERMS
+        or any(len(product) > MAX_TERMS or _too_long(c) for product, c in total.items())
+    )
+    return _alone(node) if node._long else total
 
 
 def _combined(node: Expr) -> Sum:

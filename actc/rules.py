@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
 
 from actc.expr import Expr, apply, constant, postorder
-from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, normal, sort_key, sum_of, total_function
+from actc.normal_form import ARITHMETIC, MAX_TERMS, expr_of, looks_negative, negated, normal, sort_key, sum_of, total_function
 from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
 
@@ -399,7 +399,7 @@ class _Rewriter:
     def parts(self, node: Expr) -> list[Expr]:
         """What must be at its fixed point before the node: its arguments, for a long sum or maximum all its terms at
         once."""
-        chain = _LINKS.get(node.name) if self.arithmetic else None
+        chain = _LINKS.get(node.name) if self.arithmetic or node.name not in _CHAIN else None
         if chain is None:
             return list(node.args)
         terms: dict[Expr, None] = {}
@@ -412,6 +412,8 @@ class _Rewriter:
                         stack.append(a)
                 else:
                     terms[a] = None
+            if len(links) > MAX_TERMS:
+                return list(node.args)
         return list(terms)
 
     def rebuilt(self, node: Expr) -> Expr:
@@ -463,13 +465,15 @@ class _Rewriter:
 
     def by_order(self, node: Expr) -> Expr:
         """A chain of one operator such as max without the links that a rule drops beside another one."""
-        parts = list(dict.fromkeys(_flat(node, node.name)))
+        parts = _flat(node)
         kept = dict.fromkeys(parts)
         if len(parts) > 2:
             for i, a in enumerate(parts):
                 for b in parts[i + 1 : i + self.MOST_TERMS]:
-                    if a in kept and b in kept and (one := self.by_rule(apply(node.name, a, b))) in (a, b):
+                    if a in kept and b in kept and (one := self(apply(node.name, a, b))) in (a, b):
                         del kept[b if one is a else a]
+        if len(kept) == len(parts):
+            return node
         return reduce(lambda a, b: apply(node.name, a, b), kept)
 
     def by_pair(self, node: Expr) -> Expr:
@@ -499,8 +503,7 @@ def _by_law(node: Expr) -> Expr:
     if row.exact is not None and len(values) == len(args):
         return constant(Fraction(row.exact(*values)))
     if row.laws >= _LATTICE:
-        parts = _flat(node, row.name)
-        result, *rest = sorted(dict.fromkeys(parts), key=lambda e: (e.kind == "constant", sort_key(e)))
+        result, *rest = sorted(_flat(node), key=lambda e: (e.kind == "constant", sort_key(e)))
         for part in rest:
             result = apply(row.name, result, part)
         return result
@@ -520,16 +523,20 @@ def _by_law(node: Expr) -> Expr:
     return node
 
 
-def _flat(node: Expr, name: str) -> list[Expr]:
-    parts: list[Expr] = []
+def _flat(node: Expr) -> list[Expr]:
+    """The operands of a chain of one operator such as max, each once; the two of the node itself where they are too
+    many."""
+    parts: dict[Expr, None] = {}
     stack = [node]
     while stack:
         top = stack.pop()
-        if top.name == name and top.kind == "apply":
+        if top.name == node.name:
             stack.extend(reversed(top.args))
         else:
-            parts.append(top)
-    return parts
+            parts[top] = None
+        if len(parts) + len(stack) > MAX_TERMS:
+            return list(dict.fromkeys(node.args))
+    return list(parts)
 
 
 def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> dict[str, Expr] | None:
