@@ -58,14 +58,14 @@ def _alone(node: Expr) -> Sum:
 
 def _sum(node: Expr) -> Sum:
     total = {} if any(a._long for a in node.args) else _combined(node)
+    node._long = any(a._long for a in node.args) or _is_long(total)
+    return _alone(node) if node._long else total
+
+
+def _is_long(total: Sum) -> bool:
     # Sums that double at every step would grow numbers without end, and sums of sums of sums write each term again and
     # again.
-    node._long = (
-        any(a._long for a in node.args)
-        or len(total) > MAX_TERMS
-        or any(len(product) > MAX_TERMS or _too_long(c) for product, c in total.items())
-    )
-    return _alone(node) if node._long else total
+    return len(total) > MAX_TERMS or any(len(p) > MAX_TERMS or _too_long(c) for p, c in total.items())
 
 
 def _combined(node: Expr) -> Sum:
@@ -130,6 +130,8 @@ def expr_of(total: Sum) -> Expr:
     result = _term(*terms[0])
     for product, c in terms[1:]:
         result = _built("sub", result, _term(product, -c)) if c < 0 else _built("add", result, _term(product, c))
+    if result.name in ARITHMETIC and not _is_long(total):
+        result._sum = total
     return result
 
 

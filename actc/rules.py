@@ -17,7 +17,17 @@ from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
 
 from actc.expr import Expr, apply, constant, postorder
-from actc.normal_form import ARITHMETIC, MAX_TERMS, expr_of, looks_negative, negated, normal, sort_key, sum_of, total_function
+from actc.normal_form import (
+    ARITHMETIC,
+    MAX_TERMS,
+    expr_of,
+    looks_negative,
+    negated,
+    normal,
+    sort_key,
+    sum_of,
+    total_function,
+)
 from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
 
@@ -344,7 +354,8 @@ _LATTICE = frozenset({Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT})
 _CHAIN = frozenset({"add", "sub", "neg"})
 
 #: For each operator whose chains are rewritten as a whole, what else is a link of them.
-_LINKS = {name: _CHAIN for name in _CHAIN} | {row.name: frozenset({row.name}) for row in OPERATORS.values() if row.laws >= _LATTICE}
+_LINKS = dict.fromkeys(_CHAIN, _CHAIN)
+_LINKS |= {row.name: frozenset({row.name}) for row in OPERATORS.values() if row.laws >= _LATTICE}
 
 _Index = dict[str, tuple[Rule, ...]]
 
