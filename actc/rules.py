@@ -410,7 +410,7 @@ class _Rewriter:
     def parts(self, node: Expr) -> list[Expr]:
         """What must be at its fixed point before the node: its arguments, for a long sum or maximum all its terms at
         once."""
-        chain = _LINKS.get(node.name) if self.arithmetic or node.name not in _CHAIN else None
+        chain = _LINKS.get(node.name) if self.arithmetic or self.pairs or node.name not in _CHAIN else None
         if chain is None:
             return list(node.args)
         terms: dict[Expr, None] = {}
