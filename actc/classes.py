@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from actc.equivalence import NUMERIC, PROVED, agree, difference, proved
+from actc.equivalence import NUMERIC, PROVED, agree, comparable, difference, proved
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
@@ -116,13 +116,13 @@ class Classes:
         return bucket[-1], PROVED
 
     def _verdict(self, form: Expr, other: Expr) -> str | None:
-        if difference(_whole_fingerprint(form), _whole_fingerprint(other)) is not None:
+        found, wanted = _whole_fingerprint(form), _whole_fingerprint(other)
+        if difference(found, wanted) is not None:
             return None
-        if not self._prove:
-            return NUMERIC if self._numeric else None
-        if proved(form, other):
+        if self._prove and proved(form, other):
             return PROVED
-        return NUMERIC if self._numeric and agree(form, other) else None
+        joined = self._numeric and comparable(found, wanted) and (not self._prove or agree(form, other))
+        return NUMERIC if joined else None
 
 
 def bucket_of(form: Expr) -> bytes:

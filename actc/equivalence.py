@@ -25,7 +25,7 @@ from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
 from actc.rules import Case, everywhere
-from actc.samples import POINTS, Sampler, Token
+from actc.samples import LARGEST, POINTS, Sampler, Token
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
 
@@ -91,7 +91,7 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
     place = difference(fine.fingerprint(form), fine.fingerprint(other))
     if place is not None:
         return Equivalence(DIFFERENT, fine.point(place, first.symbols | second.symbols))
-    if sum("?" not in pair for pair in zip(found, wanted, strict=True)) < _FEWEST:
+    if not comparable(found, wanted):
         return Equivalence(DIFFERENT)
     return Equivalence(NUMERIC, _pair=(first, second))
 
@@ -106,7 +106,7 @@ def proved(form: Expr, other: Expr) -> bool:
     """Whether a proof was found that two normal forms are one function."""
     if same(form, other):
         return True
-    if form.symbols | other.symbols != {"x"}:
+    if form.symbols | other.symbols != {"x"} or len(postorder(form, other)) > LARGEST:
         return False
     ends = [-math.inf, *bends(form, other), math.inf]
     for low, high in itertools.pairwise(ends):
@@ -161,6 +161,11 @@ def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
     return next((i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and "?" not in (a, b)), None)
 
 
+def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
+    """Whether so many values of two fingerprints are known that their agreement means anything."""
+    return sum("?" not in pair for pair in zip(first, second, strict=True)) >= _FEWEST
+
+
 #: Distances from a bend, near and far, at which both sides of it are looked at.
 _STEPS = tuple(Fraction(n, 2**k) for n, k in ((1, 40), (1, 20), (3, 12), (5, 8), (11, 7), (21, 6)))
 
@@ -177,7 +182,9 @@ def _fine(*forms: Expr) -> Sampler:
 
 def bends(*forms: Expr) -> list[Fraction]:
     """Where an operator in them that stands on a line bends, has a pole or ends, or the two that it compares cross."""
-    return sorted({Fraction(0)}.union(*(_bends(node) for node in postorder(*forms) if node.args)))
+    nodes = postorder(*forms)
+    # Of large expressions it is not asked: each maximum in them compares all its operands.
+    return sorted({Fraction(0)}.union(*(_bends(node) for node in nodes if node.args and len(nodes) <= LARGEST)))
 
 
 def _bends(node: Expr) -> Iterator[Fraction]:

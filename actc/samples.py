@@ -16,7 +16,7 @@ import flint
 import mpmath
 
 from actc.enclosures import ball, precision
-from actc.expr import Expr
+from actc.expr import Expr, postorder
 from actc.operators import Operator, operator
 from actc.rules import canonical
 
@@ -33,6 +33,9 @@ _BITS, _MOST_BITS = 96, 6000
 _SPARE = 32
 _SMALLEST = sys.float_info.min
 
+
+#: Nodes of the largest expressions of which more digits are asked for, point by point, and inequalities proved.
+LARGEST = 400
 
 #: Decimal digits of the detour by mpmath.
 _DIGITS = 60
@@ -130,7 +133,9 @@ class Sampler:
         )
 
     def _certain(self, expression: Expr, place: int) -> Token:
-        """The leading digits at one point, at whatever precision it takes."""
+        """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
+        if len(postorder(expression)) > LARGEST:
+            return "?"
         bits, fixed = self._bits, expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
         while (bits := 2 * bits) <= _MOST_BITS:
             if bits not in self._finer:
