@@ -105,6 +105,8 @@ class Operator:
     continuous: bool = True
     #: Intervals to an interval that holds the values; None: what monotony, definition and image tell.
     bounds: Callable[..., Any] | None = None
+    #: Machine instructions an element of a primitive in float32, about: as a compiler for NVIDIA's GPUs writes it.
+    instructions: int = 1
     #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
     onnx: str | None = None
     #: The value at rational arguments where it is rational; None where it seldom is.
@@ -434,6 +436,7 @@ _ROWS = (
     ),
     Operator(
         "div(x, y)",
+        instructions=9,
         analytic=True,
         mpmath=_mp_div,
         ball=lambda a, b: enclosures.ratio(a, b),
@@ -461,6 +464,7 @@ _ROWS = (
     ),
     Operator(
         "pow(x, y)",
+        instructions=75,
         analytic=True,
         mpmath=_mp_pow,
         ball=lambda a, b: enclosures.raised(a, b),
@@ -566,6 +570,7 @@ _ROWS = (
     ),
     Operator(
         "hypot(x, y)",
+        instructions=25,
         mpmath=lambda a, b: mp.hypot(a, b),
         ball=lambda a, b: (a * a + b * b).sqrt(),
         bounds=lambda a, b: enclosures.norm(a, b),
@@ -737,6 +742,7 @@ _ROWS = (
     # --- roots, exponentials, logarithms -------------------------------------------------------------------------
     Operator(
         "sqrt(x)",
+        instructions=9,
         analytic=True,
         mpmath=lambda a: mp.sqrt(a),
         numpy=np.sqrt,
@@ -752,6 +758,7 @@ _ROWS = (
     ),
     Operator(
         "exp(x)",
+        instructions=9,
         analytic=True,
         mpmath=_mp_exp,
         numpy=np.exp,
@@ -766,6 +773,7 @@ _ROWS = (
     ),
     Operator(
         "expm1(x)",
+        instructions=20,
         analytic=True,
         mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a),
         numpy=np.expm1,
@@ -781,6 +789,7 @@ _ROWS = (
     ),
     Operator(
         "log(x)",
+        instructions=18,
         analytic=True,
         mpmath=lambda a: mp.log(a),
         numpy=np.log,
@@ -798,6 +807,7 @@ _ROWS = (
     ),
     Operator(
         "log1p(x)",
+        instructions=30,
         analytic=True,
         mpmath=lambda a: mp.log1p(a),
         numpy=np.log1p,
@@ -816,6 +826,7 @@ _ROWS = (
     # --- trigonometric -------------------------------------------------------------------------------------------
     Operator(
         "sin(x)",
+        instructions=129,
         analytic=True,
         mpmath=_mp_wave("sin"),
         numpy=np.sin,
@@ -827,6 +838,7 @@ _ROWS = (
     ),
     Operator(
         "cos(x)",
+        instructions=129,
         analytic=True,
         mpmath=_mp_wave("cos"),
         numpy=np.cos,
@@ -838,6 +850,7 @@ _ROWS = (
     ),
     Operator(
         "tan(x)",
+        instructions=140,
         continuous=False,
         analytic=True,
         mpmath=_mp_wave("tan"),
@@ -850,6 +863,7 @@ _ROWS = (
     ),
     Operator(
         "asin(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.asin(a),
         numpy=np.arcsin,
@@ -866,6 +880,7 @@ _ROWS = (
     ),
     Operator(
         "acos(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.acos(a),
         numpy=np.arccos,
@@ -881,6 +896,7 @@ _ROWS = (
     ),
     Operator(
         "atan(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.atan(a),
         numpy=np.arctan,
@@ -923,6 +939,7 @@ _ROWS = (
     # --- hyperbolic ----------------------------------------------------------------------------------------------
     Operator(
         "sinh(x)",
+        instructions=30,
         analytic=True,
         mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
         numpy=np.sinh,
@@ -938,6 +955,7 @@ _ROWS = (
     ),
     Operator(
         "cosh(x)",
+        instructions=15,
         analytic=True,
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
         bounds=lambda a: enclosures.even(a, lambda b: b.cosh(), INF),
@@ -953,6 +971,7 @@ _ROWS = (
     ),
     Operator(
         "tanh(x)",
+        instructions=20,
         analytic=True,
         mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a),
         numpy=np.tanh,
@@ -966,6 +985,7 @@ _ROWS = (
     ),
     Operator(
         "asinh(x)",
+        instructions=70,
         analytic=True,
         mpmath=lambda a: mp.asinh(a),
         numpy=np.arcsinh,
@@ -980,6 +1000,7 @@ _ROWS = (
     ),
     Operator(
         "acosh(x)",
+        instructions=70,
         analytic=True,
         mpmath=lambda a: mp.acosh(a),
         numpy=np.arccosh,
@@ -996,6 +1017,7 @@ _ROWS = (
     ),
     Operator(
         "atanh(x)",
+        instructions=40,
         analytic=True,
         mpmath=lambda a: mp.atanh(a),
         numpy=np.arctanh,
@@ -1013,6 +1035,7 @@ _ROWS = (
     # --- special functions ---------------------------------------------------------------------------------------
     Operator(
         "erf(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
         numpy=lambda a: special.erf(a),
@@ -1026,6 +1049,7 @@ _ROWS = (
     ),
     Operator(
         "erfc(x)",
+        instructions=47,
         analytic=True,
         mpmath=_mp_erfc,
         numpy=_erfc,
@@ -1039,6 +1063,7 @@ _ROWS = (
     ),
     Operator(
         "i0e(x)",
+        instructions=50,
         mpmath=lambda a: _mp_i(0, a),
         ball=lambda a: abs(a).bessel_i(0, scaled=True),
         bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),

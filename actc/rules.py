@@ -17,7 +17,7 @@ from enum import Enum
 from fractions import Fraction
 from weakref import WeakKeyDictionary
 
-from actc.expr import Expr, apply, constant, postorder
+from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function
 from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
@@ -207,6 +207,20 @@ DECIDE = (
     rule("sqrt-of-negative", "sqrt(a)", "0/0", when="a < 0"),
 )
 
+#: What loses digits, written so that it keeps them.
+STABILISE = (
+    rule("log-of-growth", "log(exp(a) + 1)", "softplus(a)"),
+    rule("named-log-sigmoid", "log(sigmoid(a))", "log_sigmoid(a)"),
+    rule("growth-over-growth", "exp(a)/(exp(a) + 1)", "sigmoid(a)"),
+    rule("over-growth", "b/(exp(a) + 1)", "b*sigmoid(-a)"),
+    rule("tanh-above-minus-one", "tanh(a) + 1", "2*sigmoid(2*a)"),
+    rule("tanh-below-one", "1 - tanh(a)", "2*sigmoid(-2*a)"),
+    rule("cosh-above-one", "cosh(a) - 1", "2*sinh(a/2)**2"),
+    rule("elu-above-minus-one", "elu(a, 1) + 1", "where(a > 0, a + 1, exp(a))"),
+    rule("log-of-cosh", "log(cosh(a))", "abs(a) + (softplus(-2*abs(a)) - log(2))"),
+    rule("root-of-squares", "sqrt(a**2 + b**2)", "hypot(a, b)"),
+)
+
 #: Compositions that have a name, shown by it.
 RECOGNISE = (
     rule("is-relu", "max(a, 0)", "relu(a)"),
@@ -223,27 +237,28 @@ RECOGNISE = (
     rule("is-leaky-relu", "where(a > 0, a, k*a)", "leaky_relu(a, k)"),
     rule("is-hardsigmoid", "1/6*relu6(a + 3)", "hardsigmoid(a)"),
     rule("is-relu6", "min(relu(a), 6)", "relu6(a)"),
+    rule("is-hard-sigmoid", "min(relu(0.2*a + 0.5), 1)", "hard_sigmoid(a)"),
+    rule("is-minus-expm1", "1 - exp(a)", "-expm1(a)"),
+    rule("is-minus-erfc", "erf(a) - 1", "-erfc(a)"),
+    rule("is-erfc-reflected", "erf(a) + 1", "erfc(-a)"),
+    rule("is-minus-sigmoid-reflected", "sigmoid(a) - 1", "-sigmoid(-a)"),
+    rule("is-minus-tanhshrink", "tanh(a) - a", "-tanhshrink(a)"),
+    rule("is-multiple-of-erfc", "k - k*erf(a)", "k*erfc(a)"),
 )
 
-RULES = (*TIDY, *EXPAND, *SHORTEN, *DECIDE, *RECOGNISE)
+#: Signs that names bring with them.
+SIGNS = (
+    rule("neg-times", "(-a)*b", "-(a*b)", FLOAT),
+    rule("neg-over", "(-a)/b", "-(a/b)", FLOAT),
+    rule("over-neg", "a/(-b)", "-(a/b)", FLOAT),
+    rule("neg-multiple", "-(k*a)", "(-k)*a", FLOAT),
+)
+
+RULES = (*TIDY, *EXPAND, *SHORTEN, *DECIDE, *STABILISE, *RECOGNISE, *SIGNS)
 
 
-def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
-    """A simpler expression of the same function, compositions shown by their names.
-
-    With ``Holds.REAL`` (the default) the result equals the expression over the reals, wherever that is defined; off
-    isolated points (x/x is 1). With ``Holds.FLOAT`` only rules that change no bit apply. Simplifying again changes
-    nothing.
-
-    >>> import actc
-    >>> str(actc.simplify("max(x, 0) + 0*x"))
-    'relu(x)'
-    >>> str(actc.simplify("x/(1 + exp(-x))"))
-    'silu(x)'
-    """
-    root = parse(expression)
-    if holds is Holds.FLOAT:
-        return _Rewriter(_index(TIDY), arithmetic=False)(root)
+def simplified(root: Expr) -> Expr:
+    """The normal form with compositions shown by their names. Simplifying again changes nothing."""
     form = canonical(root)
     # Reading names back into the normal form must lead to the same form; where it does not, the next round starts from
     # what it led to.
@@ -253,6 +268,11 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
             return named(form)
         form = again
     return form
+
+
+def tidied(root: Expr) -> Expr:
+    """The expression without what changes no bit of its value."""
+    return _Rewriter(_index(TIDY), arithmetic=False)(root)
 
 
 def canonical(root: Expr) -> Expr:
@@ -267,8 +287,13 @@ _named: WeakKeyDictionary[Expr, Expr] = WeakKeyDictionary()
 def named(form: Expr) -> Expr:
     """A normal form with compositions shown by their names."""
     if form not in _named:
-        _named[form] = _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)(form)
+        _named[form] = _Rewriter(_index((*TIDY, *SIGNS, *RECOGNISE)), arithmetic=False, pairs=True)(form)
     return _named[form]
+
+
+def stabilised(expression: Expr) -> Expr:
+    """The expression with parts that lose digits written so that they keep them, over the reals the same."""
+    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True)(expression)
 
 
 class Case:
@@ -309,7 +334,18 @@ class Case:
         """Whether the first is known to be nowhere below the second."""
         if a.value is not None and b.value is not None:
             return a.value >= b.value
-        return bool(self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1])
+        if self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1]:
+            return True
+        return a.symbols | b.symbols == {"x"} and self._line_at_least(self.canonical(apply("sub", a, b)))
+
+    def _line_at_least(self, line: Expr) -> bool:
+        """Whether it is a line in x that is nowhere below 0; balls do not see that 0.2*x + 0.5 reaches 1 at 2.5."""
+        total = sum_of(line)
+        if not total.keys() <= {_LINEAR, ()}:
+            return False
+        slope, level = total.get(_LINEAR, Fraction(0)), total.get((), Fraction(0))
+        end = self.low if slope > 0 else self.high
+        return level >= 0 if not slope else math.isfinite(end) and slope * Fraction(end) + level >= 0
 
     def positive(self, a: Expr) -> bool:
         """Whether it is known to be above 0 but at isolated points."""
@@ -330,6 +366,9 @@ class Case:
         low, high = self.region.bounds(node.args[0])
         return bool(kinks) and all(k <= low or k >= high for k in kinks)
 
+
+#: x alone, as a product.
+_LINEAR = ((symbol("x"), 1),)
 
 #: The laws of max and min.
 _LATTICE = frozenset({Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT})
@@ -431,7 +470,7 @@ class _Rewriter:
 
     def by_rule(self, node: Expr) -> Expr:
         for r in self.index.get(node.name, ()) if node.kind == "apply" else ():
-            binding = match(r.pattern, node)
+            binding = match(r.pattern, node, normal=self.arithmetic)
             if binding is not None and r.applies(binding, self.case):
                 return instantiate(r.result, binding)
         return self.by_pair(node) if self.pairs and node.name in ("add", "sub") else node
@@ -501,9 +540,11 @@ def _flat(node: Expr, name: str) -> list[Expr]:
     return parts
 
 
-def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> dict[str, Expr] | None:
-    """The binding of the pattern's letters under which it is the node, or None. ``-a`` also matches what is simpler
-    negated."""
+def match(
+    pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None, normal: bool = True
+) -> dict[str, Expr] | None:
+    """The binding of the pattern's letters under which it is the node, or None. In a normal form ``-a`` also matches
+    what is simpler negated."""
     binding = {} if binding is None else binding
     if pattern.kind == "symbol":
         if pattern.name == "k" and node.value is None:
@@ -514,8 +555,9 @@ def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> 
         return binding if known is node else None
     if pattern.kind == "constant":
         return binding if pattern is node else None
-    if pattern.name == "neg" and pattern.args[0].kind == "symbol" and node.name != "neg" and looks_negative(node):
-        return match(pattern.args[0], negated(node), binding)
+    negates = pattern.name == "neg" and pattern.args[0].kind == "symbol"
+    if normal and negates and node.name != "neg" and looks_negative(node):
+        return match(pattern.args[0], negated(node), binding, normal)
     if node.name != pattern.name or node.kind != "apply" or len(node.args) != len(pattern.args):
         return None
     orders = [node.args]
@@ -524,7 +566,7 @@ def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> 
     for order in orders:
         found: dict[str, Expr] | None = binding
         for p, n in zip(pattern.args, order, strict=True):
-            found = match(p, n, found) if found is not None else None
+            found = match(p, n, found, normal) if found is not None else None
         if found is not None:
             return found
     return None
