@@ -13,7 +13,6 @@ from actc.derivatives import derivative
 from actc.errors import ActcError, ExpressionError, ParseError
 from actc.expr import Expr
 from actc.parsing import parse
-from actc.rules import simplify
 
 if TYPE_CHECKING:
     from actc.classes import EquivalenceClass, unique
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from actc.kernels.compiled import compile
     from actc.kernels.module import Activation, parameter_groups
     from actc.kernels.replacement import replace
+    from actc.purposes import simplify
     from actc.spaces import Space
 
 __version__ = "0.1.0"
@@ -59,6 +59,7 @@ _LAZY = {
     "gaussian_moments": "actc.init.moments",
     "parameter_groups": "actc.kernels.module",
     "replace": "actc.kernels.replacement",
+    "simplify": "actc.purposes",
     "unique": "actc.classes",
 }
 

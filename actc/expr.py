@@ -272,6 +272,11 @@ def symbol(name: str) -> Expr:
     return _intern("symbol", name, (), None)
 
 
+def hidden(place: int) -> Expr:
+    """A symbol that stands for an expression for a while: no text can name it."""
+    return _intern("symbol", str(place), (), None)
+
+
 def constant(value: Number) -> Expr:
     """The exact constant. A float stands for the shortest decimal that prints it, so ``constant(0.1)`` is 1/10.
 

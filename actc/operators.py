@@ -109,6 +109,8 @@ class Operator:
     continuous: bool = True
     #: Intervals to an interval that holds the values; None: what monotony, definition and image tell.
     bounds: Callable[..., Any] | None = None
+    #: Machine instructions an element of a primitive in float32, about: as a compiler for NVIDIA's GPUs writes it.
+    instructions: int = 1
     #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
     onnx: str | None = None
     #: The value at rational arguments where it is rational; None where it seldom is.
@@ -438,6 +440,7 @@ _ROWS = (
     ),
     Operator(
         "div(x, y)",
+        instructions=9,
         analytic=True,
         mpmath=_mp_div,
         ball=lambda a, b: enclosures.ratio(a, b),
@@ -465,6 +468,7 @@ _ROWS = (
     ),
     Operator(
         "pow(x, y)",
+        instructions=75,
         analytic=True,
         mpmath=_mp_pow,
         ball=lambda a, b: enclosures.raised(a, b),
@@ -570,6 +574,7 @@ _ROWS = (
     ),
     Operator(
         "hypot(x, y)",
+        instructions=25,
         mpmath=lambda a, b: mp.hypot(a, b),
         ball=lambda a, b: (a * a + b * b).sqrt(),
         bounds=lambda a, b: enclosures.norm(a, b),
@@ -741,6 +746,7 @@ _ROWS = (
     # --- roots, exponentials, logarithms -------------------------------------------------------------------------
     Operator(
         "sqrt(x)",
+        instructions=9,
         analytic=True,
         mpmath=lambda a: mp.sqrt(a),
         numpy=np.sqrt,
@@ -756,6 +762,7 @@ _ROWS = (
     ),
     Operator(
         "exp(x)",
+        instructions=9,
         analytic=True,
         mpmath=_mp_exp,
         numpy=np.exp,
@@ -770,6 +777,7 @@ _ROWS = (
     ),
     Operator(
         "expm1(x)",
+        instructions=20,
         analytic=True,
         mpmath=lambda a: _mp_exp(a) - 1 if abs(a) > 1 else mp.expm1(a),
         numpy=np.expm1,
@@ -785,6 +793,7 @@ _ROWS = (
     ),
     Operator(
         "log(x)",
+        instructions=18,
         analytic=True,
         mpmath=lambda a: mp.log(a),
         numpy=np.log,
@@ -802,6 +811,7 @@ _ROWS = (
     ),
     Operator(
         "log1p(x)",
+        instructions=30,
         analytic=True,
         mpmath=lambda a: mp.log1p(a),
         numpy=np.log1p,
@@ -820,6 +830,7 @@ _ROWS = (
     # --- trigonometric -------------------------------------------------------------------------------------------
     Operator(
         "sin(x)",
+        instructions=129,
         analytic=True,
         mpmath=_mp_wave("sin"),
         numpy=np.sin,
@@ -831,6 +842,7 @@ _ROWS = (
     ),
     Operator(
         "cos(x)",
+        instructions=129,
         analytic=True,
         mpmath=_mp_wave("cos"),
         numpy=np.cos,
@@ -842,6 +854,7 @@ _ROWS = (
     ),
     Operator(
         "tan(x)",
+        instructions=140,
         continuous=False,
         analytic=True,
         mpmath=_mp_wave("tan"),
@@ -854,6 +867,7 @@ _ROWS = (
     ),
     Operator(
         "asin(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.asin(a),
         numpy=np.arcsin,
@@ -870,6 +884,7 @@ _ROWS = (
     ),
     Operator(
         "acos(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.acos(a),
         numpy=np.arccos,
@@ -885,6 +900,7 @@ _ROWS = (
     ),
     Operator(
         "atan(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.atan(a),
         numpy=np.arctan,
@@ -927,6 +943,7 @@ _ROWS = (
     # --- hyperbolic ----------------------------------------------------------------------------------------------
     Operator(
         "sinh(x)",
+        instructions=30,
         analytic=True,
         mpmath=lambda a: mp.sinh(a) if abs(a) < 1e6 else (_mp_exp(a) - _mp_exp(-a)) / 2,
         numpy=np.sinh,
@@ -942,6 +959,7 @@ _ROWS = (
     ),
     Operator(
         "cosh(x)",
+        instructions=15,
         analytic=True,
         mpmath=lambda a: (_mp_exp(a) + _mp_exp(-a)) / 2,
         bounds=lambda a: enclosures.even(a, lambda b: b.cosh(), INF),
@@ -957,6 +975,7 @@ _ROWS = (
     ),
     Operator(
         "tanh(x)",
+        instructions=20,
         analytic=True,
         mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a),
         numpy=np.tanh,
@@ -970,6 +989,7 @@ _ROWS = (
     ),
     Operator(
         "asinh(x)",
+        instructions=70,
         analytic=True,
         mpmath=lambda a: mp.asinh(a),
         numpy=np.arcsinh,
@@ -984,6 +1004,7 @@ _ROWS = (
     ),
     Operator(
         "acosh(x)",
+        instructions=70,
         analytic=True,
         mpmath=lambda a: mp.acosh(a),
         numpy=np.arccosh,
@@ -1000,6 +1021,7 @@ _ROWS = (
     ),
     Operator(
         "atanh(x)",
+        instructions=40,
         analytic=True,
         mpmath=lambda a: mp.atanh(a),
         numpy=np.arctanh,
@@ -1017,6 +1039,7 @@ _ROWS = (
     # --- special functions ---------------------------------------------------------------------------------------
     Operator(
         "erf(x)",
+        instructions=25,
         analytic=True,
         mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
         numpy=lambda a: special.erf(a),
@@ -1030,6 +1053,7 @@ _ROWS = (
     ),
     Operator(
         "erfc(x)",
+        instructions=47,
         analytic=True,
         mpmath=_mp_erfc,
         numpy=_erfc,
@@ -1043,6 +1067,7 @@ _ROWS = (
     ),
     Operator(
         "i0e(x)",
+        instructions=50,
         mpmath=lambda a: _mp_i(0, a),
         ball=lambda a: abs(a).bessel_i(0, scaled=True),
         bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),

@@ -13,7 +13,7 @@ from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.parsing import parse
 from actc.program import Program, within_onnx
-from actc.rules import Holds, simplify
+from actc.rules import tidied
 from actc.safety import lower
 
 
@@ -40,5 +40,5 @@ def partial(expression: Expr, names: Sequence[str], orders: Sequence[int]) -> Ex
 def program(roots: Sequence[Expr], *, onnx: bool = False) -> Program:
     """Straight-line code for the roots together: tidied by rules that change no bit, subexpressions shared, constants
     rounded once. ``onnx``: over operators that ONNX has."""
-    tidied = [simplify(root, Holds.FLOAT) for root in roots]
-    return Program.of([within_onnx(root) for root in tidied] if onnx else tidied)
+    tidy = [tidied(root) for root in roots]
+    return Program.of([within_onnx(root) for root in tidy] if onnx else tidy)

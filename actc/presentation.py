@@ -18,7 +18,8 @@ from actc.derivatives import derivative
 from actc.errors import ExpressionError
 from actc.expr import VARIABLES, Expr
 from actc.parsing import parse
-from actc.rules import canonical, simplify
+from actc.purposes import simplify
+from actc.rules import canonical
 
 #: Where two functions are compared to tell whether they are the same; no multiples of one another, both
 #: signs, all scales.

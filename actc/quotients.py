@@ -76,7 +76,7 @@ def quotients(*expressions: Expr) -> Quotients:
         if node.name == "exp":
             for product, c in sum_of(node.args[0]).items():
                 exponents[product] = math.lcm(exponents.get(product, 1), c.denominator)
-        elif _arithmetic(node):
+        elif is_arithmetic(node):
             stack.extend(node.args)
         elif node.kind != "constant" or _long(node):
             atoms[_magnitude(node)] = None
@@ -111,14 +111,15 @@ def quotients(*expressions: Expr) -> Quotients:
                 factor = power(variables[roots[product]], abs(n))
                 top, bottom = (top * factor, bottom) if n > 0 else (top, bottom * factor)
             done[node] = top, bottom
-        elif _arithmetic(node) and all(a in done for a in node.args):
+        elif is_arithmetic(node) and all(a in done for a in node.args):
             done[node] = _combined(node, [done[a] for a in node.args], power)
             if max(map(len, done[node])) > _MOST_TERMS:
                 raise TooLarge
     return Quotients(tuple(done[e] for e in expanded), generators)
 
 
-def _arithmetic(node: Expr) -> bool:
+def is_arithmetic(node: Expr) -> bool:
+    """Whether the node is a sum, a product, a quotient or a whole power."""
     if node.kind != "apply" or node.name not in ARITHMETIC:
         return False
     if node.name == "div":

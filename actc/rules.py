@@ -16,7 +16,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
 
-from actc.expr import Expr, apply, constant, postorder
+from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import (
     ARITHMETIC,
     MAX_TERMS,
@@ -224,6 +224,20 @@ DECIDE = (
     rule("sqrt-of-negative", "sqrt(a)", "0/0", when="a < 0"),
 )
 
+#: What loses digits, written so that it keeps them.
+STABILISE = (
+    rule("log-of-growth", "log(exp(a) + 1)", "softplus(a)"),
+    rule("named-log-sigmoid", "log(sigmoid(a))", "log_sigmoid(a)"),
+    rule("growth-over-growth", "exp(a)/(exp(a) + 1)", "sigmoid(a)"),
+    rule("over-growth", "b/(exp(a) + 1)", "b*sigmoid(-a)"),
+    rule("tanh-above-minus-one", "tanh(a) + 1", "2*sigmoid(2*a)"),
+    rule("tanh-below-one", "1 - tanh(a)", "2*sigmoid(-2*a)"),
+    rule("cosh-above-one", "cosh(a) - 1", "2*sinh(a/2)**2"),
+    rule("elu-above-minus-one", "elu(a, 1) + 1", "where(a > 0, a + 1, exp(a))"),
+    rule("log-of-cosh", "log(cosh(a))", "abs(a) + (softplus(-2*abs(a)) - log(2))"),
+    rule("root-of-squares", "sqrt(a**2 + b**2)", "hypot(a, b)"),
+)
+
 #: Compositions that have a name, shown by it.
 RECOGNISE = (
     rule("is-relu", "max(a, 0)", "relu(a)"),
@@ -240,27 +254,28 @@ RECOGNISE = (
     rule("is-leaky-relu", "where(a > 0, a, k*a)", "leaky_relu(a, k)"),
     rule("is-hardsigmoid", "1/6*relu6(a + 3)", "hardsigmoid(a)"),
     rule("is-relu6", "min(relu(a), 6)", "relu6(a)"),
+    rule("is-hard-sigmoid", "min(relu(0.2*a + 0.5), 1)", "hard_sigmoid(a)"),
+    rule("is-minus-expm1", "1 - exp(a)", "-expm1(a)"),
+    rule("is-minus-erfc", "erf(a) - 1", "-erfc(a)"),
+    rule("is-erfc-reflected", "erf(a) + 1", "erfc(-a)"),
+    rule("is-minus-sigmoid-reflected", "sigmoid(a) - 1", "-sigmoid(-a)"),
+    rule("is-minus-tanhshrink", "tanh(a) - a", "-tanhshrink(a)"),
+    rule("is-multiple-of-erfc", "k - k*erf(a)", "k*erfc(a)"),
 )
 
-RULES = (*TIDY, *EXPAND, *SHORTEN, *DECIDE, *RECOGNISE)
+#: Signs that names bring with them.
+SIGNS = (
+    rule("neg-times", "(-a)*b", "-(a*b)", FLOAT),
+    rule("neg-over", "(-a)/b", "-(a/b)", FLOAT),
+    rule("over-neg", "a/(-b)", "-(a/b)", FLOAT),
+    rule("neg-multiple", "-(k*a)", "(-k)*a", FLOAT),
+)
+
+RULES = (*TIDY, *EXPAND, *SHORTEN, *DECIDE, *STABILISE, *RECOGNISE, *SIGNS)
 
 
-def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
-    """A simpler expression of the same function, compositions shown by their names.
-
-    With ``Holds.REAL`` (the default) the result equals the expression over the reals, wherever that is defined; off
-    isolated points (x/x is 1). With ``Holds.FLOAT`` only rules that change no bit apply. Simplifying again changes
-    nothing.
-
-    >>> import actc
-    >>> str(actc.simplify("max(x, 0) + 0*x"))
-    'relu(x)'
-    >>> str(actc.simplify("x/(1 + exp(-x))"))
-    'silu(x)'
-    """
-    root = parse(expression)
-    if holds is Holds.FLOAT:
-        return _Rewriter(_index(TIDY), arithmetic=False).fixed(root)
+def simplified(root: Expr) -> Expr:
+    """The normal form with compositions shown by their names. Simplifying again changes nothing."""
     form = canonical(root)
     # Reading names back into the normal form must lead to the same form; where it does not, the next round starts from
     # what it led to.
@@ -270,6 +285,11 @@ def simplify(expression: str | Expr, holds: Holds = Holds.REAL) -> Expr:
             return named(form)
         form = again
     return form
+
+
+def tidied(root: Expr) -> Expr:
+    """The expression without what changes no bit of its value."""
+    return _Rewriter(_index(TIDY), arithmetic=False)(root)
 
 
 def canonical(root: Expr) -> Expr:
@@ -291,7 +311,12 @@ def named(form: Expr) -> Expr:
 
 @cache
 def _names() -> _Rewriter:
-    return _Rewriter(_index(RECOGNISE), arithmetic=False, pairs=True)
+    return _Rewriter(_index((*TIDY, *SIGNS, *RECOGNISE)), arithmetic=False, pairs=True)
+
+
+def stabilised(expression: Expr) -> Expr:
+    """The expression with parts that lose digits written so that they keep them, over the reals the same."""
+    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True).fixed(expression)
 
 
 class Case:
@@ -325,7 +350,18 @@ class Case:
         """Whether the first is known to be nowhere below the second."""
         if a.value is not None and b.value is not None:
             return a.value >= b.value
-        return bool(self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1])
+        if self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1]:
+            return True
+        return a.symbols | b.symbols == {"x"} and self._line_at_least(self.canonical(apply("sub", a, b)))
+
+    def _line_at_least(self, line: Expr) -> bool:
+        """Whether it is a line in x that is nowhere below 0; balls do not see that 0.2*x + 0.5 reaches 1 at 2.5."""
+        total = sum_of(line)
+        if not total.keys() <= {_LINEAR, ()}:
+            return False
+        slope, level = total.get(_LINEAR, Fraction(0)), total.get((), Fraction(0))
+        end = self.low if slope > 0 else self.high
+        return level >= 0 if not slope else math.isfinite(end) and slope * Fraction(end) + level >= 0
 
     def positive(self, a: Expr) -> bool:
         """Whether it is known to be above 0 but at isolated points."""
@@ -346,6 +382,9 @@ class Case:
         low, high = self.region.bounds(node.args[0])
         return bool(kinks) and all(k <= low or k >= high for k in kinks)
 
+
+#: x alone, as a product.
+_LINEAR = ((symbol("x"), 1),)
 
 #: The laws of max and min.
 _LATTICE = frozenset({Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT})
@@ -410,7 +449,7 @@ class _Rewriter:
     def parts(self, node: Expr) -> list[Expr]:
         """What must be at its fixed point before the node: its arguments, for a long sum or maximum all its terms at
         once."""
-        chain = _LINKS.get(node.name) if self.arithmetic or self.pairs or node.name not in _CHAIN else None
+        chain = _LINKS.get(node.name) if self.arithmetic or node.name not in _CHAIN else None
         if chain is None:
             return list(node.args)
         terms: dict[Expr, None] = {}
@@ -469,7 +508,7 @@ class _Rewriter:
         rules = self.index.get(node.name, ()) if node.kind == "apply" else ()
         names = {a.name for a in node.args}
         for r in rules:
-            binding = match(r.pattern, node) if r.needs <= names else None
+            binding = match(r.pattern, node, normal=self.arithmetic) if r.needs <= names else None
             if binding is not None and r.applies(binding, self.case):
                 return instantiate(r.result, binding)
         return self.by_pair(node) if self.pairs and node.name in ("add", "sub") else node
@@ -478,13 +517,12 @@ class _Rewriter:
         """A chain of one operator such as max without the links that a rule drops beside another one."""
         parts = _flat(node)
         kept = dict.fromkeys(parts)
-        if len(parts) > 2:
+        # Only what is known of values, which is asked in a case, drops an operand that is no other one's double.
+        if len(parts) > 2 and self.case is not None:
             for i, a in enumerate(parts):
                 for b in parts[i + 1 : i + self.MOST_TERMS]:
                     if a in kept and b in kept and (one := self(apply(node.name, a, b))) in (a, b):
                         del kept[b if one is a else a]
-        if len(kept) == len(parts):
-            return node
         return reduce(lambda a, b: apply(node.name, a, b), kept)
 
     def by_pair(self, node: Expr) -> Expr:
@@ -492,7 +530,8 @@ class _Rewriter:
         others."""
         total = sum_of(node)
         if 2 < len(total) <= self.MOST_TERMS:
-            asked = frozenset().union(*(r.needs for name in ("add", "sub") for r in self.index.get(name, ())))
+            rules = [r for name in ("add", "sub") for r in self.index.get(name, ())]
+            asked = {n.name for r in rules for n in postorder(r.pattern) if n.kind == "apply"} - ARITHMETIC
             for pair in itertools.combinations(total, 2):
                 if not any(factor.name in asked for product in pair for factor, _ in product):
                     continue
@@ -550,9 +589,11 @@ def _flat(node: Expr) -> list[Expr]:
     return list(parts)
 
 
-def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> dict[str, Expr] | None:
-    """The binding of the pattern's letters under which it is the node, or None. ``-a`` also matches what is simpler
-    negated."""
+def match(
+    pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None, normal: bool = True
+) -> dict[str, Expr] | None:
+    """The binding of the pattern's letters under which it is the node, or None. In a normal form ``-a`` also matches
+    what is simpler negated."""
     binding = {} if binding is None else binding
     if pattern.kind == "symbol":
         if pattern.name == "k" and node.value is None:
@@ -563,8 +604,9 @@ def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> 
         return binding if known is node else None
     if pattern.kind == "constant":
         return binding if pattern is node else None
-    if pattern.name == "neg" and pattern.args[0].kind == "symbol" and node.name != "neg" and looks_negative(node):
-        return match(pattern.args[0], negated(node), binding)
+    negates = pattern.name == "neg" and pattern.args[0].kind == "symbol"
+    if normal and negates and node.name != "neg" and looks_negative(node):
+        return match(pattern.args[0], negated(node), binding, normal)
     if node.name != pattern.name or node.kind != "apply" or len(node.args) != len(pattern.args):
         return None
     orders = [node.args]
@@ -573,7 +615,7 @@ def match(pattern: Expr, node: Expr, binding: dict[str, Expr] | None = None) -> 
     for order in orders:
         found: dict[str, Expr] | None = binding
         for p, n in zip(pattern.args, order, strict=True):
-            found = match(p, n, found) if found is not None else None
+            found = match(p, n, found, normal) if found is not None else None
         if found is not None:
             return found
     return None

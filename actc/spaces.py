@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from actc.errors import ExpressionError
-from actc.expr import VARIABLES, Expr, _intern, apply, symbol
+from actc.expr import VARIABLES, Expr, apply, hidden, symbol
 from actc.operators import OPERATORS, is_operator, suggestion
 from actc.parsing import parse, parse_schema
 
@@ -243,8 +243,8 @@ class Family:
         return next(itertools.islice(itertools.combinations(range(self.root.edges), size), placement, None))
 
 
-#: The arguments of a slot's options; symbols that no text can name.
-PLACES = tuple(_intern("symbol", str(i), (), None) for i in range(16))
+#: The arguments of a slot's options.
+PLACES = tuple(map(hidden, range(16)))
 
 
 def filled(option: Expr, args: tuple[Expr, ...]) -> Expr:

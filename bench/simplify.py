@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.operators import OPERATORS
 from actc.parsing import parse
-from actc.rules import simplify
+from actc.purposes import simplify
 
 #: Nodes of the largest expressions.
 LARGEST = 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actc.expr import Expr
-from actc.rules import simplify
+from actc.purposes import simplify
 
 
 def canonical(expression: Expr | str) -> str:

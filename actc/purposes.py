@@ -1,0 +1,265 @@
+"""Which of an expression's equal forms to take: the one in which equal functions meet, the one of the smallest error,
+or the one of the fewest instructions.
+
+The last two are chosen by measurement. Forms are compared in float32 at some hundred points with the real values, which
+ball arithmetic tells. A function may be cut at up to two places, with a form for each piece: 1 + tanh(x) is best as it
+is for x > -1, and as 2*sigmoid(2*x) below.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from actc.accuracy import Sample, errors_beside, float32_value
+from actc.equivalence import bends
+from actc.expr import Expr, apply, constant, postorder, symbol
+from actc.forms import Form, forms
+from actc.operators import OPERATORS
+from actc.parsing import parse
+from actc.program import Program
+from actc.rules import simplified
+
+Array = npt.NDArray[np.float64]
+
+#: What the values of ordinary inputs lie between.
+ORDINARY = 20.0
+
+#: Nodes times points at which the real value is worked out, some milliseconds, and the fewest and most points.
+_WORK, _FEWEST, _MOST = 4000, 64, 512
+#: Points at which a choice is checked against the text; there the real value is that of the form chosen, in float64.
+_CHECKED = 1 << 14
+
+#: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
+_PIECE, _LETTER = 0.1, 0.0006
+_MOST_PIECES = 3
+#: Changes of sign that are looked at.
+_MOST_ZEROS = 6
+#: Bits that a simpler number for a cut may cost.
+_SLACK = 0.01
+#: Around a zero the error is what rounding happens to leave: a form must be this much better there, or the same code.
+_FAR_BETTER = 4
+#: Bits lost by a form where it is out of the question.
+_FORBIDDEN = 1e6
+
+
+def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
+    """A form of the same function, equal over the reals wherever the expression is defined, off isolated points.
+
+    ``purpose`` is what it is for:
+
+    - ``"canonical"``: the form in which equal functions meet as far as the rules reach, compositions by their names.
+    - ``"stable"``: the form with the smallest error in floating point, and the expression itself where none is better.
+      It is chosen by measuring float32 errors between -20 and 20 and at some far and tiny inputs.
+    - ``"cheap"``: the form of the fewest machine instructions whose float32 error is about that of the expression.
+
+    Simplifying again for the same purpose changes nothing. Raises ParseError for a text that is no expression,
+    ValueError for a purpose that is none of these.
+
+    >>> import actc
+    >>> print(actc.simplify("max(x, 0) + 0*x"))
+    relu(x)
+    >>> print(actc.simplify("cosh(x) - sinh(x)", "stable"))
+    exp(-x)
+    """
+    root = parse(expression)
+    if purpose == "canonical":
+        return simplified(root)
+    if purpose == "stable":
+        return _stable(root)
+    if purpose == "cheap":
+        return _cheap(root)
+    raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
+
+
+# --- the smallest error ----------------------------------------------------------------------------------------------
+
+
+def _stable(expression: Expr) -> Expr:
+    found = forms(expression)
+    sample = _sample(expression)
+    bits = np.array([np.log2(1 + np.nan_to_num(sample.errors(form.expression))) for form in found])
+    candidates = [form.expression for form in found if form.everywhere]
+    if expression.symbols == {"x"}:
+        candidates += _in_pieces(found, _apart(bits, sample), sample.x)
+    prices = {e: _LETTER * len(str(e)) + float(np.log2(1 + np.nan_to_num(sample.errors(e))).mean()) for e in candidates}
+    for candidate in sorted(prices, key=prices.__getitem__):
+        if prices[candidate] > prices[expression] - _PIECE:
+            break
+        if _no_worse(candidate, expression, sample):
+            return candidate
+    return expression
+
+
+def _no_worse(form: Expr, text: Expr, sample: Sample) -> bool:
+    """Whether the form's error is no greater than the text's: on the sample, and at many other points."""
+    inputs = _checks(frozenset(text.symbols))
+    truth, undefined = (e.evaluate(**inputs) for e in (form, text))
+    if np.any(np.isnan(truth) & ~np.isnan(undefined)):
+        return False
+    ours, theirs = (errors_beside(truth, float32_value(e, inputs)) for e in (form, text))
+    if not _smaller(sample.errors(form), sample.errors(text)) or not _smaller(ours, theirs):
+        return False
+    return not np.any(_near_zeros(truth) & _by_chance(ours, theirs))
+
+
+def _smaller(ours: Array, theirs: Array) -> bool:
+    """Whether errors are no greater in the mean, at most, and at most among neighbours, about."""
+    known = ~np.isnan(ours) & ~np.isnan(theirs)
+    if not known.any() or ours[known].mean() > theirs[known].mean() or ours[known].max() > theirs[known].max():
+        return False
+    return bool(np.all(_most_by_blocks(ours) <= 2 * _most_by_blocks(theirs) + 1))
+
+
+def _most_by_blocks(errors: Array) -> Array:
+    """The largest error among every 64 neighbours."""
+    whole = errors.size - errors.size % 64
+    return np.nan_to_num(errors[:whole]).reshape(-1, 64).max(axis=1)
+
+
+def _by_chance(ours: Array, theirs: Array) -> npt.NDArray[np.bool_]:
+    """Where the error is not small, and neither the text's own nor far below it."""
+    return (ours > 2) & (ours != theirs) & (ours * _FAR_BETTER > theirs)
+
+
+def _near_zeros(truth: Array) -> npt.NDArray[np.bool_]:
+    """The points beside a change of sign."""
+    sign = np.sign(np.nan_to_num(truth))
+    changes = sign[1:] * sign[:-1] < 0
+    near = np.zeros(truth.shape, dtype=bool)
+    near[1:] |= changes
+    near[:-1] |= changes
+    return near
+
+
+def _apart(bits: Array, sample: Sample) -> Array:
+    """The bits lost by each form, with those beside zeros out of reach that are no better than chance."""
+    errors = np.exp2(bits) - 1
+    return bits + _FORBIDDEN * (_near_zeros(sample.truth) & _by_chance(errors, errors[0]))
+
+
+def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[Expr]:
+    """For every number of pieces the best choice of forms and of the places between them, by dynamic programming."""
+    n = x.size
+    for row, form in zip(bits, found, strict=True):
+        row[(x < float(form.low)) | (x > float(form.high))] = _FORBIDDEN
+    price = n * np.array([_PIECE + _LETTER * len(str(form.expression)) for form in found])
+    # least[i, f]: bits lost at the first i points if form f is the last piece; starts: where that piece begins.
+    least = price + np.vstack([np.zeros(len(found)), np.cumsum(bits, axis=1).T])
+    history = []
+    for _ in range(1, _MOST_PIECES):
+        before, starts = least, np.zeros((n + 1, len(found)), dtype=int)
+        least = np.full_like(before, math.inf)
+        for i in range(1, n + 1):
+            fresh = before[i - 1].min() + price
+            starts[i] = np.where(fresh < least[i - 1], i - 1, starts[i - 1])
+            least[i] = np.minimum(least[i - 1], fresh) + bits[:, i - 1]
+        history.append((before.argmin(axis=1), starts))
+        pieces, ends = [int(least[n].argmin())], [n]
+        for last, starts in reversed(history):
+            ends.append(int(starts[ends[-1], pieces[-1]]))
+            pieces.append(int(last[ends[-1]]))
+        if all(end > 0 for end in ends):
+            yield _joined(found, bits, pieces[::-1], ends[::-1], x)
+
+
+def _joined(found: Sequence[Form], bits: Array, pieces: Sequence[int], ends: Sequence[int], x: Array) -> Expr:
+    """The pieces as one expression. ``ends``: how many points lie before the end of each."""
+    result = found[pieces[0]].expression
+    for k, (left, right) in enumerate(itertools.pairwise(pieces)):
+        low, high = found[right].low, found[left].high
+        at_least = False
+        if low == high:
+            cut, at_least = Fraction(low), bool(x[ends[k]] == float(low))
+        else:
+            # What is lost if the piece on the left ends elsewhere: it may where that is next to nothing.
+            places = np.arange(ends[k - 1] + 1 if k else 1, ends[k + 1])
+            lost = np.cumsum(bits[left] - bits[right])[places - 1]
+            dear = places[lost > lost[places == ends[k]] + _SLACK * x.size]
+            first = max(dear[dear < ends[k]], default=places[0] - 1) + 1
+            last = min(dear[dear > ends[k]], default=places[-1] + 1) - 1
+            cut = _simplest(Fraction(max(x[first - 1], float(low))), Fraction(min(x[last], float(high))))
+        relation = apply("ge" if at_least else "gt", symbol("x"), constant(cut))
+        result = apply("where", relation, found[right].expression, result)
+    return result
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """The number of the fewest binary digits from ``low`` to below ``high``, or ``low`` where that leaves none."""
+    if low >= high:
+        return low
+    for step in (Fraction(2) ** k for k in itertools.count(10, -1)):
+        if (number := math.ceil(low / step) * step) < high:
+            return number
+    raise AssertionError
+
+
+# --- the fewest instructions -----------------------------------------------------------------------------------------
+
+
+def _cheap(expression: Expr) -> Expr:
+    sample = _sample(expression)
+    allowed = 1 + np.log2(1 + np.nan_to_num(sample.errors(expression)))
+    costs = {form.expression: instructions(form.expression) for form in forms(expression) if form.everywhere}
+    for form in sorted(costs, key=lambda e: (costs[e], len(str(e)))):
+        bits = np.log2(1 + np.nan_to_num(sample.errors(form)))
+        if form is expression or (np.all(bits <= allowed + 2) and bits.mean() <= allowed.mean()):
+            return form
+    return expression
+
+
+def instructions(expression: Expr) -> int:
+    """Machine instructions that its value takes, about."""
+    total = 0
+    program = Program.of([expression])
+    for step in program.instructions:
+        if step.op in ("input", "constant"):
+            continue
+        exponent = program.instructions[step.args[-1]].value if step.op == "pow" else None
+        if exponent is not None and exponent == round(exponent) and abs(exponent) <= 64:
+            # Squares and products.
+            power = abs(round(exponent))
+            total += power.bit_length() + power.bit_count() - 2 + (OPERATORS["div"].instructions if exponent < 0 else 0)
+        else:
+            total += OPERATORS[step.op].instructions
+    return total
+
+
+# --- points ----------------------------------------------------------------------------------------------------------
+
+
+def _sample(expression: Expr) -> Sample:
+    count = min(_MOST, max(_FEWEST, 1 << (_WORK // len(postorder(expression))).bit_length() - 1))
+    points = set(_points(count))
+    if expression.symbols == {"x"}:
+        points.update(b for b in bends(expression) if abs(b) <= ORDINARY)
+        x = _checks(expression.symbols)["x"]
+        zeros = x[_near_zeros(expression.evaluate(x))]
+        # More of them are what rounding leaves of something that vanishes.
+        points.update(Fraction(float(p)) for p in (zeros if len(zeros) <= 2 * _MOST_ZEROS else ()))
+    return Sample(expression, sorted(points))
+
+
+@lru_cache(maxsize=8)
+def _points(count: int) -> tuple[Fraction, ...]:
+    """So many ordinary points, 64 tiny and huge ones, and 0."""
+    rng = random.Random(0)
+    points = [rng.uniform(-ORDINARY, ORDINARY) for _ in range(count)]
+    for k in range(16):
+        points += [sign * rng.uniform(1, 2) * scale for scale in (4.0**-k, ORDINARY * 1.5**k) for sign in (1, -1)]
+    return tuple(Fraction(float(np.float32(p))) for p in (0.0, *points))
+
+
+@lru_cache(maxsize=4)
+def _checks(names: frozenset[str]) -> dict[str, npt.NDArray[np.float32]]:
+    rng = np.random.default_rng(1)
+    spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
+    found = {name: rng.uniform(-s, s, _CHECKED).astype(np.float32) for name, s in spread.items()}
+    return {name: found[name][np.argsort(found["x"])] for name in names}
