@@ -9,11 +9,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
+from actc.enclosures import precision
 from actc.equivalence import NUMERIC, PROVED, agree, difference, everywhere, proved, sampler
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
@@ -38,8 +40,8 @@ class Symmetries:
 
     def representative(self, form: Expr) -> Expr:
         """The normal form that stands for all that count as this one."""
-        if self.scale and (total := sum_of(form)):
-            form = expr_of({p: c / abs(leading_coefficient(total)) for p, c in total.items()})
+        if self.scale and (size := abs(leading_coefficient(sum_of(form)))):
+            form = expr_of({p: c / size for p, c in sum_of(form).items()})
         if not (self.sign or self.reflection):
             return form
         here = everywhere()
@@ -50,9 +52,41 @@ class Symmetries:
         _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
         return best if sign > 0 else here.canonical(apply("neg", best))
 
+    def bucket(self, form: Expr) -> bytes:
+        """What the normal forms that stand for equal functions have in common."""
+        found: Sequence[Token] = sampler(_CORE).fingerprint(form)
+        if self.scale:
+            size = next((abs(t) for t in found if _has_size(t)), 1.0)
+            # Few digits: what is left of rounding must not tell equal functions apart.
+            found = [float(f"{t / size:.6g}") if _has_size(t) else t for t in found]
+        return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
+
+    def scaled(self, form: Expr, other: Expr) -> Expr | None:
+        """The second normal form times the number that makes it the first one, if there is one; for others than
+        ``scale`` that is 1."""
+        factor = _factor(form, other) if self.scale else Fraction(1)
+        return other if factor == 1 else None if factor is None else everywhere().canonical(apply("mul", factor, other))
+
 
 def _signed(token: Token, sign: int) -> float:
     return sign * token if isinstance(token, float) else -math.inf
+
+
+def _has_size(token: Token) -> bool:
+    return isinstance(token, float) and token != 0 and math.isfinite(token)
+
+
+def _factor(form: Expr, other: Expr) -> Fraction | None:
+    """The rational number that the quotient of the values at a point is, to 70 digits; 1 if no point has one."""
+    fine = sampler(POINTS, 40)
+    for a, b in zip(fine.values(form), fine.values(other), strict=True):
+        if a.is_finite() and b.is_finite() and not a.contains(0) and not b.contains(0):
+            with precision(400):
+                quotient = Fraction((a / b).str(80, radius=False))
+            # SELU's constants have 32 digits.
+            simple = quotient.limit_denominator(10**33)
+            return simple if abs(simple - quotient) < quotient / 10**70 else None
+    return Fraction(1)
 
 
 class Classes:
@@ -82,7 +116,7 @@ class Classes:
         name = digest(form)
         if name not in self._numbers:
             turned = self.symmetries.representative(form)
-            self._numbers[name] = self.enter(digest(turned), bucket_of(turned), lambda: turned)
+            self._numbers[name] = self.enter(digest(turned), self.symmetries.bucket(turned), lambda: turned)
         return self._numbers[name]
 
     def enter(self, name: bytes, bucket: bytes, form: Callable[[], Expr]) -> tuple[int, str]:
@@ -100,7 +134,10 @@ class Classes:
         self._heads.append(form)
         return bucket[-1], PROVED
 
-    def _verdict(self, form: Expr, other: Expr) -> str | None:
+    def _verdict(self, form: Expr, head: Expr) -> str | None:
+        other = self.symmetries.scaled(form, head)
+        if other is None:
+            return None
         coarse = sampler(POINTS)
         if difference(coarse.fingerprint(form), coarse.fingerprint(other)) is not None:
             return None
@@ -109,12 +146,6 @@ class Classes:
         if proved(form, other):
             return PROVED
         return NUMERIC if self._numeric and agree(form, other) else None
-
-
-def bucket_of(form: Expr) -> bytes:
-    """What functions that may be equal have in common."""
-    found = sampler(_CORE).fingerprint(form)
-    return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
 
 
 @dataclass(frozen=True)
@@ -250,7 +281,7 @@ class _Cells:
             form = self.form(place)
             name = digest(form)
             if name not in buckets:
-                buckets[name] = bucket_of(form)
+                buckets[name] = self.symmetries.bucket(form)
             found.append((name, buckets[name]))
         return found
 

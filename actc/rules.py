@@ -18,7 +18,7 @@ from fractions import Fraction
 from weakref import WeakKeyDictionary
 
 from actc.expr import Expr, apply, constant, postorder
-from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function
+from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function, vanished
 from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
 
@@ -66,7 +66,7 @@ def rule(
 
 
 def _total(*names: str) -> Condition:
-    return lambda binding, case: all(total_function(binding[n]) for n in names)
+    return lambda binding, case: all(total_function(binding[n], case.vanishes_rarely) for n in names)
 
 
 def _fractional(name: str) -> Condition:
@@ -318,6 +318,12 @@ class Case:
         low = self.region.bounds(named(a))[0]
         return bool(low > 0) or (bool(low >= 0) and bool(a.symbols) and self.analytic(a))
 
+    def vanishes_rarely(self, a: Expr) -> bool:
+        """Whether it is known to vanish at isolated points only."""
+        if a.value is not None:
+            return a.value != 0
+        return (bool(a.symbols) and self.analytic(a)) or self.positive(a) or self.positive(negated(a))
+
     def analytic(self, a: Expr) -> bool:
         """Whether it is known to vanish at isolated points only, or everywhere."""
         return all(self._smooth(node) for node in postorder(a))
@@ -422,12 +428,16 @@ class _Rewriter:
         finally:
             self.depth -= 1
 
-    @staticmethod
-    def by_structure(node: Expr) -> Expr:
+    def by_structure(self, node: Expr) -> Expr:
         row = operator(node.name)
         if row.variadic:
             return functools.reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
-        return expr_of(sum_of(node)) if node.name in ARITHMETIC else _by_law(node)
+        if node.name not in ARITHMETIC:
+            return _by_law(node)
+        total = sum_of(node)
+        if self.case is not None and not all(total.values()):
+            total = {p: c for p, c in total.items() if c or vanished(p, self.case.vanishes_rarely)}
+        return expr_of(total)
 
     def by_rule(self, node: Expr) -> Expr:
         for r in self.index.get(node.name, ()) if node.kind == "apply" else ():
