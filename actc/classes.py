@@ -181,7 +181,8 @@ def unique(
     asked for, and built when they are looked at. ``progress`` is told how many expressions are sorted so far.
 
     ``by_outputs`` takes the definition of the AQuaSurF paper instead: equal are those whose float32 values at 1,000
-    points of [-5, 5] print alike. Functions that differ elsewhere become one, and rounding tells equal ones apart.
+    normally distributed points print alike. Functions that differ elsewhere become one, and rounding tells equal ones
+    apart.
 
     Raises ParseError for a text that is no expression.
 
@@ -208,26 +209,35 @@ def unique(
     return [EquivalenceClass(m, v) for m, v in zip(members, verdicts, strict=True)]
 
 
-_OUTPUTS = np.linspace(-5, 5, 1000, dtype=np.float32)
+def paper_points(seed: int = 0) -> np.ndarray:
+    """1,000 float32 points drawn from N(0, 1) and truncated to [-5, 5]: dissertation A.4.1."""
+    return np.clip(np.random.default_rng(seed).standard_normal(1000), -5, 5).astype(np.float32)
+
+
+_PAPER_POINTS = paper_points()
 
 
 def outputs(expression: Expr) -> str:
-    """The float32 values of a function of x at 1,000 points of [-5, 5], printed: the identity of a function in AQuaSurF
-    appendix B and §6."""
+    """The float32 values of a function of x at the papers' points, printed: what they take for its identity
+    (dissertation A.4.1)."""
+    return " ".join(map(str, float32_values(expression, _PAPER_POINTS).tolist()))
+
+
+def float32_values(expression: Expr, points: np.ndarray) -> np.ndarray:
+    """The values of a function of x at float32 points, rounded to float32 after every step."""
     program = Program.of([expression])
     values: list[Any] = []
     with np.errstate(all="ignore"):
         for step in program.instructions:
             if step.op == "input":
-                values.append(_OUTPUTS)
+                values.append(points)
             elif step.op == "constant":
                 values.append(np.float32(step.value or 0.0))
             else:
                 numpy = OPERATORS[step.op].numpy
                 assert numpy is not None
                 values.append(np.float32(numpy(*(values[a] for a in step.args))))
-    found = np.broadcast_to(values[program.outputs[0]], _OUTPUTS.shape)
-    return " ".join(map(str, found.tolist()))
+    return np.broadcast_to(values[program.outputs[0]], points.shape)
 
 
 # --- spaces ----------------------------------------------------------------------------------------------------------

@@ -73,10 +73,8 @@ def _combined(node: Expr) -> Sum:
             return _scaled(b, a[()]) if _is_number(a) else _scaled(a, b[()])
         return _or(_product([(a, 1), (b, 1)]), alone)
     if node.name == "div":
-        if 0 in b.values():
+        if not b or 0 in b.values():
             return alone
-        if not b:
-            return _over_zero(a) or alone
         return _scaled(a, 1 / b[()]) if _is_number(b) else _or(_product([(a, 1), (b, -1)]), alone)
     exponent = node.args[1].value
     if (
@@ -88,12 +86,6 @@ def _combined(node: Expr) -> Sum:
     ):
         return alone
     return _or(_product([(a, int(exponent))]), alone)
-
-
-def _over_zero(total: Sum) -> Sum:
-    """An infinity with the sign of the sum, or nothing where that is 0."""
-    c = leading_coefficient(total)
-    return {((apply("div", expr_of(_scaled(total, 1 / c)), 0), 1),): Fraction(1 if c > 0 else -1)} if c else {}
 
 
 def _or(total: Sum | None, otherwise: Sum) -> Sum:

@@ -193,6 +193,7 @@ DECIDE = (
     rule("where-less", "where(a >= b, c, d)", "d", when="a < b"),
     rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b"),
     rule("where-more", "where(a <= b, c, d)", "d", when="a > b"),
+    rule("negative-over-zero", "-a/0", "-(a/0)"),
     rule("over-zero", "a/0", "1/0", when="a > 0"),
     rule("over-minus-zero", "a/0", "-1/0", when="a < 0"),
     rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),

@@ -35,8 +35,8 @@ PRECISIONS = (1000, 1400)
 CANCELLED = 900
 #: Powers are computed to so many digits, of bases and exponents that are known to more.
 OF_POWERS = 150
-#: Bits of a value that are kept, and those that are compared: 60 and 40 digits.
-KEPT, COMPARED = 200, 134
+#: Bits of a value that are kept, and those that are compared: 90 and 40 digits.
+KEPT, COMPARED = 300, 134
 #: The share of merges that have to be proved.
 ENOUGH = 0.95
 
@@ -132,7 +132,7 @@ def ordinary_points() -> list[Fraction]:
 def crossings() -> list[Fraction]:
     """Both sides of every place in (-40, 40) where two of the unary functions cross, so that max or min switches or a
     sign changes; found on a grid of step 1/32 and then by halving."""
-    # Points of so few bits that x³ is exact in those that are compared: no rounding falls one way here and another there.
+    # So few bits that x³ is exact in those that are compared: no rounding falls one way here and another there.
     step, near = Fraction(1, 32), Fraction(1, 2**28)
     grid = [step * k + step / 2 for k in range(-40 * 32, 40 * 32)]
     with mp.workdps(60):
@@ -211,25 +211,34 @@ SYMMETRIES: dict[str, dict[str, bool]] = {
 }
 
 #: The values of a function of x at all points, 40 digits of each.
-Key = tuple[Value, ...]
+Key = tuple[Any, ...]
 
 
-def key(values: Sequence[Value], sign: bool = False, reflection: bool = False, scale: bool = False) -> Key:
-    """The function's values, the same for all that count as it."""
+def key(values: Sequence[Value], sign: bool = False, reflection: bool = False, scale: bool = False) -> tuple[Key, Value]:
+    """The function's values, the same for all that count as it, real factors included; and its own factor."""
     turned = [values]
     if reflection:
         turned.append([v for pair in zip(values[1::2], values[::2], strict=True) for v in pair])
-    if scale:
-        turned = [scaled(each) for each in turned]
+    sizes = [size(each) if scale else libmp.fone for each in turned]
+    found = [([divided(v, by) for v in each], by) for each, by in zip(turned, sizes, strict=True)]
     if sign:
-        turned += [[libmp.mpf_neg(v) for v in each] for each in turned]
-    return max(tuple(rounded(v, COMPARED) for v in each) for each in turned)
+        found += [([libmp.mpf_neg(v) for v in each], by) for each, by in found]
+    return max((tuple(rounded(v, COMPARED) for v in each), by) for each, by in found)
 
 
-def scaled(values: Sequence[Value]) -> Sequence[Value]:
-    """The values over the size of the first that has one."""
-    size = next((libmp.mpf_abs(v) for v in values if v[1]), libmp.fone)
-    return [libmp.mpf_div(v, size, KEPT) if v[1] else v for v in values]
+def size(values: Sequence[Value]) -> Value:
+    """The absolute value at the first point that has one."""
+    return next((libmp.mpf_abs(v) for v in values if v[1]), libmp.fone)
+
+
+def divided(value: Value, by: Value) -> Value:
+    return libmp.mpf_div(value, by, KEPT) if value[1] and by != libmp.fone else value
+
+
+def rational(value: Value) -> bool:
+    """Whether it is a quotient of numbers of 33 digits, as the constants of SELU are, to 70 digits."""
+    exact = Fraction(*libmp.to_rational(value))
+    return abs(exact.limit_denominator(10**33) - exact) < exact / 10**70
 
 
 def compared(
@@ -237,10 +246,10 @@ def compared(
 ) -> dict[str, Any]:
     """What is wrong with the classes: members that differ from the first of their class somewhere, and classes that
     differ nowhere. ``numbers``: every member's place in the space; ``keys``: its key, by place."""
-    merges, owners = [], defaultdict[Key, list[str]](list)
+    merges, owners = [], defaultdict[Key, list[EquivalenceClass]](list)
     for c in classes:
         first = keys[numbers[c.representative]]
-        owners[first].append(str(c.representative))
+        owners[first].append(c)
         for member, verdict in zip(c.members, c.verdicts, strict=True):
             other = keys[numbers[member]]
             if other is not first:
@@ -253,7 +262,7 @@ def compared(
         "functions": len(set(keys)),
         "proved": found["proved"] / (found["proved"] + found["numeric"]),
         "false merges": merges,
-        "false splits": [names for names in owners.values() if len(names) > 1],
+        "false splits": [[str(c.representative) for c in same] for same in owners.values() if len(same) > 1],
     }
 
 
@@ -265,12 +274,17 @@ def checked(
     for k in range(space.count):
         functions[tuple(c.places[k] for c in columns)].append(k)
     keys: list[Key] = [()] * space.count
-    seen: dict[Key, Key] = {}
+    seen = defaultdict[Key, list[tuple[Value, Key]]](list)
     options = {option.removeprefix("up_to_"): value for option, value in symmetry.items()}
     for places, members in functions.items():
-        found = key([c.values[p] for c, p in zip(columns, places, strict=True)], **options)
+        found, factor = key([c.values[p] for c, p in zip(columns, places, strict=True)], **options)
+        # 1 and e, say, are not the same up to a rational factor.
+        near = (same for other, same in seen[found] if rational(libmp.mpf_div(factor, other, KEPT)))
+        chosen = next(near, (*found, len(seen[found])))
+        if chosen[-1] == len(seen[found]):
+            seen[found].append((factor, chosen))
         for k in members:
-            keys[k] = seen.setdefault(found, found)
+            keys[k] = chosen
     return compared(unique(space, **symmetry), {member: k for k, member in enumerate(space)}, keys, at)
 
 
