@@ -56,9 +56,10 @@ class Symmetries:
         """What the normal forms that stand for equal functions have in common."""
         found: Sequence[Token] = sampler(_CORE).fingerprint(form)
         if self.scale:
-            size = next((abs(t) for t in found if _has_size(t)), 1.0)
+            numbers = [t if isinstance(t, float) and math.isfinite(t) else 0.0 for t in found]
+            size = next((abs(n) for n in numbers if n), 1.0)
             # Few digits: what is left of rounding must not tell equal functions apart.
-            found = [float(f"{t / size:.6g}") if _has_size(t) else t for t in found]
+            found = [float(f"{n / size:.6g}") if n else t for n, t in zip(numbers, found, strict=True)]
         return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
 
     def scaled(self, form: Expr, other: Expr) -> Expr | None:
@@ -70,10 +71,6 @@ class Symmetries:
 
 def _signed(token: Token, sign: int) -> float:
     return sign * token if isinstance(token, float) else -math.inf
-
-
-def _has_size(token: Token) -> bool:
-    return isinstance(token, float) and token != 0 and math.isfinite(token)
 
 
 def _factor(form: Expr, other: Expr) -> Fraction | None:

@@ -104,7 +104,7 @@ def agree(form: Expr, other: Expr) -> bool:
 
 def proved(form: Expr, other: Expr) -> bool:
     """Whether a proof was found that two normal forms are one function."""
-    if same(form, other):
+    if same(form, other, everywhere()):
         return True
     if form.symbols | other.symbols != {"x"}:
         return False
@@ -112,7 +112,7 @@ def proved(form: Expr, other: Expr) -> bool:
     for low, high in itertools.pairwise(ends):
         here = _case(low, high)
         first, second = here.canonical(form), here.canonical(other)
-        if first is not second and not same(first, second):
+        if first is not second and not same(first, second, here):
             return False
     return True
 
@@ -129,7 +129,7 @@ class ProvingCase(Case):
         return super().at_least(a, b) or self._proved(apply("sub", a, b))
 
     def positive(self, a: Expr) -> bool:
-        return super().positive(a) or (self.analytic(a) and self._proved(a))
+        return super().positive(a) or (self.varies(a) and self._proved(a))
 
     def _proved(self, difference: Expr) -> bool:
         if difference.symbols != {"x"}:

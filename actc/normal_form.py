@@ -8,12 +8,19 @@ the reals, not in floating point.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from actc.evaluation import constant_value
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
 from actc.operators import operator
+
+if TYPE_CHECKING:
+    from actc.samples import Sampler
 
 #: (factor, exponent) pairs in canonical order; the empty product is 1.
 Product = tuple[tuple[Expr, int], ...]
@@ -132,18 +139,27 @@ def negated(node: Expr) -> Expr:
 def total_function(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> bool:
     """Whether it is a number at all reals but isolated points, as far as the operators' domains show, and what is known
     of the denominators."""
-    return all(_everywhere(n, vanishes_rarely) for n in postorder(node))
+    return all(_doubt(n, vanishes_rarely) is None for n in postorder(node))
 
 
-def _everywhere(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> bool:
+def doubts(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> set[Expr]:
+    """The parts that decide where it is undefined: denominators that may vanish, and what may leave its domain."""
+    return {found for n in postorder(node) if (found := _doubt(n, vanishes_rarely)) is not None}
+
+
+def _doubt(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> Expr | None:
     if node.kind != "apply":
-        return True
+        return None
     if node.name == "div":
-        return vanishes_rarely(node.args[1])
+        return None if vanishes_rarely(node.args[1]) else node.args[1]
     if node.name == "pow":
         base, exponent = node.args[0], node.args[1].value
-        return exponent is not None and exponent.denominator == 1 and (exponent >= 0 or vanishes_rarely(base))
-    return operator(node.name).domain == (-float("inf"), float("inf"))
+        if exponent is None or exponent.denominator != 1:
+            return node
+        return None if exponent >= 0 or vanishes_rarely(base) else base
+    if operator(node.name).domain == (-math.inf, math.inf):
+        return None
+    return None if not node.symbols and math.isfinite(constant_value(node)) else node
 
 
 _analytic: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
@@ -166,8 +182,23 @@ def vanished(product: Product, vanishes_rarely: Callable[[Expr], bool]) -> Produ
     )
 
 
+_varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+
+
 def _vanishes_rarely(node: Expr) -> bool:
-    return is_analytic(node) if node.symbols else bool(node.value)
+    if not node.symbols or node.kind == "symbol":
+        return node.value != 0 and (node.value is not None or node.kind == "symbol")
+    if node not in _varying:
+        _varying[node] = is_analytic(node) and all(side.varies(node) for side in _sides())
+    return _varying[node]
+
+
+@lru_cache(maxsize=1)
+def _sides() -> tuple[Sampler, Sampler]:
+    """Points on both sides of 0, where a pole may stand between a function that varies and a constant."""
+    from actc.samples import POINTS, Sampler
+
+    return Sampler(POINTS[2:16:4]), Sampler(POINTS[3:16:4])
 
 
 def _cancels(factor: Expr) -> bool:

@@ -15,12 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from actc.expr import Expr, apply, constant, postorder
 from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function, vanished
 from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
+
+if TYPE_CHECKING:
+    from actc.samples import Sampler
 
 
 class Holds(Enum):
@@ -78,8 +82,7 @@ def _undefined_power(binding: dict[str, Expr], case: Case) -> bool:
     base, exponent = binding["a"], binding["b"]
     if exponent.value is not None:
         return exponent.value.denominator != 1 and case.positive(-base)
-    # Off isolated points a function that is analytic and not constant is no whole number.
-    return bool(exponent.symbols) and case.analytic(exponent) and case.positive(-base)
+    return case.varies(exponent) and case.positive(-base)
 
 
 FLOAT, REAL = Holds.FLOAT, Holds.REAL
@@ -196,6 +199,8 @@ DECIDE = (
     rule("negative-over-zero", "-a/0", "-(a/0)"),
     rule("over-zero", "a/0", "1/0", when="a > 0"),
     rule("over-minus-zero", "a/0", "-1/0", when="a < 0"),
+    rule("zero-times-infinite", "0*(1/0)", "0/0"),
+    rule("zero-times-undefined", "0*(0/0)", "0/0"),
     rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),
     rule("times-infinite", "1/0*a", "1/0", when="a > 0"),
     rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0"),
@@ -317,17 +322,31 @@ class Case:
         if a.value is not None:
             return a.value > 0
         low = self.region.bounds(named(a))[0]
-        return bool(low > 0) or (bool(low >= 0) and bool(a.symbols) and self.analytic(a))
+        return bool(low > 0) or (bool(low >= 0) and self.varies(a))
 
     def vanishes_rarely(self, a: Expr) -> bool:
         """Whether it is known to vanish at isolated points only."""
         if a.value is not None:
             return a.value != 0
-        return (bool(a.symbols) and self.analytic(a)) or self.positive(a) or self.positive(negated(a))
+        return self.varies(a) or self.positive(a) or self.positive(negated(a))
 
-    def analytic(self, a: Expr) -> bool:
-        """Whether it is known to vanish at isolated points only, or everywhere."""
-        return all(self._smooth(node) for node in postorder(a))
+    def varies(self, a: Expr) -> bool:
+        """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
+        if not a.symbols or not all(self._smooth(node) for node in postorder(a)):
+            return False
+        return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
+
+    @functools.cached_property
+    def _inside(self) -> tuple[Sampler, ...]:
+        from actc.samples import POINTS, Sampler
+
+        steps = POINTS[2:16:4]
+        if isinstance(self.low, Fraction) and isinstance(self.high, Fraction):
+            return (Sampler([self.low + (self.high - self.low) * p / (p + 1) for p in steps]),)
+        ends = [(self.low, 1), (self.high, -1)]
+        # Where there is no end, points on both sides of 0, since a pole may stand there.
+        found = [Sampler([end + p * s for p in steps]) for end, s in ends if isinstance(end, Fraction)]
+        return tuple(found or [Sampler([p * s for p in steps]) for _, s in ends])
 
     def _smooth(self, node: Expr) -> bool:
         if node.kind != "apply" or operator(node.name).analytic:

@@ -5,6 +5,7 @@ Precision is raised until a value's leading digits are certain, so that rounding
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import sys
@@ -74,6 +75,11 @@ class Sampler:
         """Balls that hold the values; NaN where it is undefined or cannot be told."""
         with precision(self._bits):
             return self._values(expression)
+
+    def varies(self, expression: Expr) -> bool:
+        """Whether it certainly has two different values at the points."""
+        known = [v for v in self.values(expression) if v.is_finite()]
+        return any(not a.overlaps(b) for a, b in itertools.pairwise(known))
 
     def _values(self, expression: Expr) -> list[Any]:
         waiting = [expression]

@@ -214,7 +214,9 @@ SYMMETRIES: dict[str, dict[str, bool]] = {
 Key = tuple[Any, ...]
 
 
-def key(values: Sequence[Value], sign: bool = False, reflection: bool = False, scale: bool = False) -> tuple[Key, Value]:
+def key(
+    values: Sequence[Value], sign: bool = False, reflection: bool = False, scale: bool = False
+) -> tuple[Key, Value]:
     """The function's values, the same for all that count as it, real factors included; and its own factor."""
     turned = [values]
     if reflection:
