@@ -171,8 +171,10 @@ def _fine(*forms: Expr) -> Sampler:
     rng = random.Random(0)
     points = [Fraction(rng.randrange(1, 2**20), 2 ** rng.randrange(10, 60)) for _ in range(50)]
     points += [Fraction(rng.randrange(1, 2**13), 2**8) for _ in range(40)]
+    ends = bends(*forms)
     # A witness is told in float64, which must still tell it from the bend.
-    around = [b + s * sign * (1 + abs(b)) for b in bends(*forms) for s in _STEPS for sign in (1, -1)]
+    around = [(a + b) / 2 for a, b in itertools.pairwise(ends)]
+    around += [b + s * sign * (1 + abs(b)) for b in ends for s in _STEPS for sign in (1, -1)]
     return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)), 40)
 
 

@@ -163,6 +163,52 @@ def test_no_verdict_contradicts_the_values(a: Expr, b: Expr, rewritten: bool) ->
         assert va != vb if tiny(va, vb) else not alike(va, vb)
 
 
+IDENTITIES = (
+    ("relu(x)", "(x + abs(x))/2"),
+    ("elu(x)", "where(x > 0, x, expm1(x))"),
+    ("silu(x)", "x - x*sigmoid(-x)"),
+    ("x", "softplus(x) - softplus(-x)"),
+    ("tanh(x)", "2*sigmoid(2*x) - 1"),
+    ("abs(x)", "relu(x) + relu(-x)"),
+    ("hard_sigmoid(x)", "clamp(x/5 + 1/2, 0, 1)"),
+    ("leaky_relu(x)", "max(x, 0.01*x)"),
+    ("log_sigmoid(x)", "min(x, 0) - log1p(exp(-abs(x)))"),
+)
+#: Pairs that differ in the thirtieth digit, in a tail, or on a short interval.
+NEAR_IDENTITIES = (
+    ("relu(x)", "where(x > 1e-30, x, 0)"),
+    ("elu(x)", "where(x > 0, x, (1 + 1e-30)*expm1(x))"),
+    ("silu(x)", "where(x < -45, 0, silu(x))"),
+    ("softplus(x)", "where(x > 20, x, softplus(x))"),
+    ("tanh(x)", "where(x > 31.5, 1, tanh(x))"),
+    ("abs(x)", "relu(x) + relu(-x) + relu(x - 60)"),
+    ("hard_sigmoid(x)", "clamp((0.2 + 1e-30)*x + 1/2, 0, 1)"),
+    ("leaky_relu(x)", "max(x, 0.0100000000000000000000000000001*x)"),
+    ("max(x, 33)", "max(x, 33 + 1e-29)"),
+    ("x", "min(x, 1e6)"),
+)
+MAGNITUDES = ("5e-31", "1e-20", "0.3", "1.1", "2.4", "19", "32", "46", "70", "2e6")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.one_of([st.tuples(st.sampled_from(p), st.just(p is IDENTITIES)) for p in (IDENTITIES, NEAR_IDENTITIES)]),
+    st.sampled_from(("x", "-x", "3*x", "x/2")),
+    st.sampled_from(("x", "x/3 - 1", "softsign(x)", "x*(1 + abs(x))")),
+)
+def test_identities_and_near_identities(pair: tuple[tuple[str, str], bool], inner: str, outer: str) -> None:
+    (first, second), true = pair
+    a, b = (parse(outer).substitute({"x": parse(t).substitute({"x": parse(inner)})}) for t in (first, second))
+    found = equivalent(a, b)
+    assert bool(found) is true
+    if true:
+        assert all(alike(value(a, x), value(b, x)) for p in MAGNITUDES for x in (mpmath.mpf(p), -mpmath.mpf(p)))
+    else:
+        assert found.witness is not None
+        x = mpmath.mpf(found.witness["x"])
+        assert not alike(value(a, x), value(b, x))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(AQUASURF_UNARY), st.sampled_from(AQUASURF_UNARY), st.sampled_from(("max", "min")))
 def test_what_is_proved_of_maxima_is_true(f: str, g: str, choice: str) -> None:
