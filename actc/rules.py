@@ -15,12 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from actc.expr import Expr, apply, constant, postorder, symbol
-from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function
+from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function, vanished
 from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
+
+if TYPE_CHECKING:
+    from actc.samples import Sampler
 
 
 class Holds(Enum):
@@ -66,7 +70,7 @@ def rule(
 
 
 def _total(*names: str) -> Condition:
-    return lambda binding, case: all(total_function(binding[n]) for n in names)
+    return lambda binding, case: all(total_function(binding[n], case.vanishes_rarely) for n in names)
 
 
 def _fractional(name: str) -> Condition:
@@ -78,8 +82,7 @@ def _undefined_power(binding: dict[str, Expr], case: Case) -> bool:
     base, exponent = binding["a"], binding["b"]
     if exponent.value is not None:
         return exponent.value.denominator != 1 and case.positive(-base)
-    # Off isolated points a function that is analytic and not constant is no whole number.
-    return bool(exponent.symbols) and case.analytic(exponent) and case.positive(-base)
+    return case.varies(exponent) and case.positive(-base)
 
 
 FLOAT, REAL = Holds.FLOAT, Holds.REAL
@@ -193,8 +196,11 @@ DECIDE = (
     rule("where-less", "where(a >= b, c, d)", "d", when="a < b"),
     rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b"),
     rule("where-more", "where(a <= b, c, d)", "d", when="a > b"),
+    rule("negative-over-zero", "-a/0", "-(a/0)"),
     rule("over-zero", "a/0", "1/0", when="a > 0"),
     rule("over-minus-zero", "a/0", "-1/0", when="a < 0"),
+    rule("zero-times-infinite", "0*(1/0)", "0/0"),
+    rule("zero-times-undefined", "0*(0/0)", "0/0"),
     rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),
     rule("times-infinite", "1/0*a", "1/0", when="a > 0"),
     rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0"),
@@ -352,11 +358,31 @@ class Case:
         if a.value is not None:
             return a.value > 0
         low = self.region.bounds(named(a))[0]
-        return bool(low > 0) or (bool(low >= 0) and bool(a.symbols) and self.analytic(a))
+        return bool(low > 0) or (bool(low >= 0) and self.varies(a))
 
-    def analytic(self, a: Expr) -> bool:
-        """Whether it is known to vanish at isolated points only, or everywhere."""
-        return all(self._smooth(node) for node in postorder(a))
+    def vanishes_rarely(self, a: Expr) -> bool:
+        """Whether it is known to vanish at isolated points only."""
+        if a.value is not None:
+            return a.value != 0
+        return self.varies(a) or self.positive(a) or self.positive(negated(a))
+
+    def varies(self, a: Expr) -> bool:
+        """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
+        if not a.symbols or not all(self._smooth(node) for node in postorder(a)):
+            return False
+        return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
+
+    @functools.cached_property
+    def _inside(self) -> tuple[Sampler, ...]:
+        from actc.samples import POINTS, Sampler
+
+        steps = POINTS[2:16:4]
+        if isinstance(self.low, Fraction) and isinstance(self.high, Fraction):
+            return (Sampler([self.low + (self.high - self.low) * p / (p + 1) for p in steps]),)
+        ends = [(self.low, 1), (self.high, -1)]
+        # Where there is no end, points on both sides of 0, since a pole may stand there.
+        found = [Sampler([end + p * s for p in steps]) for end, s in ends if isinstance(end, Fraction)]
+        return tuple(found or [Sampler([p * s for p in steps]) for _, s in ends])
 
     def _smooth(self, node: Expr) -> bool:
         if node.kind != "apply" or operator(node.name).analytic:
@@ -461,12 +487,16 @@ class _Rewriter:
         finally:
             self.depth -= 1
 
-    @staticmethod
-    def by_structure(node: Expr) -> Expr:
+    def by_structure(self, node: Expr) -> Expr:
         row = operator(node.name)
         if row.variadic:
             return functools.reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
-        return expr_of(sum_of(node)) if node.name in ARITHMETIC else _by_law(node)
+        if node.name not in ARITHMETIC:
+            return _by_law(node)
+        total = sum_of(node)
+        if self.case is not None and not all(total.values()):
+            total = {p: c for p, c in total.items() if c or vanished(p, self.case.vanishes_rarely)}
+        return expr_of(total)
 
     def by_rule(self, node: Expr) -> Expr:
         for r in self.index.get(node.name, ()) if node.kind == "apply" else ():
