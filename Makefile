@@ -17,7 +17,7 @@ OLDEST_READY := $(OLDEST)/.ready
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-oldest large wheel constraints clean
+.PHONY: help setup demo test lint test-oldest large classes wheel constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make lint         ruff and mypy alone'
 	@echo 'make test-oldest  the test suite on the oldest torch supported (7.4 GB of disk)'
 	@echo 'make large        the tests that need tens of gigabytes or many minutes'
+	@echo 'make classes      are the classes of the three-node space right? (some minutes)'
 	@echo 'make wheel        build the source distribution and the wheel into dist/'
 	@echo 'make constraints  pin anew what a clean environment installs'
 	@echo 'make clean        remove what these targets made, runs/ excepted'
@@ -44,6 +45,9 @@ lint: $(READY)
 
 large: $(READY)
 	$(RUN) pytest -m large $(PYTEST_ARGS)
+
+classes: $(READY)
+	$(VENV)/bin/python bench/classes.py
 
 test-oldest: $(OLDEST_READY)
 	$(OLDEST)/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)

@@ -90,6 +90,5 @@ def _sampler(points: tuple[Fraction, ...]) -> Sampler:
 
 def _number(ball: Any) -> float:
     """The value in a ball; NaN where it is undefined or the ball too wide."""
-    if ball.is_finite() and not ball.is_zero() and ball.rel_accuracy_bits() < _CERTAIN:
-        return math.nan
-    return float(ball)
+    known = ball.is_zero() or ball.rel_accuracy_bits() >= _CERTAIN if ball.is_finite() else ball.is_exact()
+    return float(ball) if known else math.nan

@@ -9,12 +9,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
-from actc.equivalence import NUMERIC, PROVED, agree, comparable, difference, proved
+from actc.enclosures import precision
+from actc.equivalence import NUMERIC, PROVED, agree, comparable, difference, proved, sampler
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
@@ -54,8 +56,8 @@ class Symmetries:
 
     def representative(self, form: Expr) -> Expr:
         """The normal form that stands for all that count as this one."""
-        if self.scale and (total := sum_of(form)):
-            form = expr_of({p: c / abs(leading_coefficient(total)) for p, c in total.items()})
+        if self.scale and (size := abs(leading_coefficient(sum_of(form)))):
+            form = expr_of({p: c / size for p, c in sum_of(form).items()})
         if not (self.sign or self.reflection):
             return form
         signs = (1, -1) if self.sign else (1,)
@@ -65,9 +67,38 @@ class Symmetries:
         _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
         return best if sign > 0 else canonical(apply("neg", best))
 
+    def bucket(self, form: Expr) -> bytes:
+        """What the normal forms that stand for equal functions have in common."""
+        found: Sequence[Token] = _core().fingerprint(form)
+        if self.scale:
+            numbers = [t if isinstance(t, float) and math.isfinite(t) else 0.0 for t in found]
+            size = next((abs(n) for n in numbers if n), 1.0)
+            # Few digits: what is left of rounding must not tell equal functions apart.
+            found = [float(f"{n / size:.6g}") if n else t for n, t in zip(numbers, found, strict=True)]
+        return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
+
+    def scaled(self, form: Expr, other: Expr) -> Expr | None:
+        """The second normal form times the number that makes it the first one, if there is one; for others than
+        ``scale`` that is 1."""
+        factor = _factor(form, other) if self.scale else Fraction(1)
+        return other if factor == 1 else None if factor is None else canonical(apply("mul", factor, other))
+
 
 def _signed(token: Token, sign: int) -> float:
     return sign * token if isinstance(token, float) else -math.inf
+
+
+def _factor(form: Expr, other: Expr) -> Fraction | None:
+    """The rational number that the quotient of the values at a point is, to 70 digits; 1 if no point has one."""
+    fine = sampler(POINTS)
+    for a, b in zip(fine.values(form), fine.values(other), strict=True):
+        if a.is_finite() and b.is_finite() and not a.contains(0) and not b.contains(0):
+            with precision(400):
+                quotient = Fraction((a / b).str(80, radius=False))
+            # SELU's constants have 32 digits.
+            simple = quotient.limit_denominator(10**33)
+            return simple if abs(simple - quotient) < quotient / 10**70 else None
+    return Fraction(1)
 
 
 class Classes:
@@ -97,7 +128,7 @@ class Classes:
         name = digest(form)
         if name not in self._numbers:
             turned = self.symmetries.representative(form)
-            self._numbers[name] = self.enter(digest(turned), bucket_of(turned), lambda: turned)
+            self._numbers[name] = self.enter(digest(turned), self.symmetries.bucket(turned), lambda: turned)
         return self._numbers[name]
 
     def enter(self, name: bytes, bucket: bytes, form: Callable[[], Expr]) -> tuple[int, str]:
@@ -115,7 +146,10 @@ class Classes:
         self._heads.append(form)
         return bucket[-1], PROVED
 
-    def _verdict(self, form: Expr, other: Expr) -> str | None:
+    def _verdict(self, form: Expr, head: Expr) -> str | None:
+        other = self.symmetries.scaled(form, head)
+        if other is None:
+            return None
         found, wanted = _whole_fingerprint(form), _whole_fingerprint(other)
         if difference(found, wanted) is not None:
             return None
@@ -123,12 +157,6 @@ class Classes:
             return PROVED
         joined = self._numeric and comparable(found, wanted) and (not self._prove or agree(form, other))
         return NUMERIC if joined else None
-
-
-def bucket_of(form: Expr) -> bytes:
-    """What functions that may be equal have in common."""
-    found = _core().fingerprint(form)
-    return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
 
 
 @dataclass(frozen=True)
@@ -164,7 +192,8 @@ def unique(
     asked for, and built when they are looked at. ``progress`` is told how many expressions are sorted so far.
 
     ``by_outputs`` takes the definition of the AQuaSurF paper instead: equal are those whose float32 values at 1,000
-    points of [-5, 5] print alike. Functions that differ elsewhere become one, and rounding tells equal ones apart.
+    normally distributed points print alike. Functions that differ elsewhere become one, and rounding tells equal ones
+    apart.
 
     Raises ParseError for a text that is no expression.
 
@@ -191,26 +220,35 @@ def unique(
     return [EquivalenceClass(m, v) for m, v in zip(members, verdicts, strict=True)]
 
 
-_OUTPUTS = np.linspace(-5, 5, 1000, dtype=np.float32)
+def paper_points(seed: int = 0) -> np.ndarray:
+    """1,000 float32 points drawn from N(0, 1) and truncated to [-5, 5]: dissertation A.4.1."""
+    return np.clip(np.random.default_rng(seed).standard_normal(1000), -5, 5).astype(np.float32)
+
+
+_PAPER_POINTS = paper_points()
 
 
 def outputs(expression: Expr) -> str:
-    """The float32 values of a function of x at 1,000 points of [-5, 5], printed: the identity of a function in AQuaSurF
-    appendix B and §6."""
+    """The float32 values of a function of x at the papers' points, printed: what they take for its identity
+    (dissertation A.4.1)."""
+    return " ".join(map(str, float32_values(expression, _PAPER_POINTS).tolist()))
+
+
+def float32_values(expression: Expr, points: np.ndarray) -> np.ndarray:
+    """The values of a function of x at float32 points, rounded to float32 after every step."""
     program = Program.of([expression])
     values: list[Any] = []
     with np.errstate(all="ignore"):
         for step in program.instructions:
             if step.op == "input":
-                values.append(_OUTPUTS)
+                values.append(points)
             elif step.op == "constant":
                 values.append(np.float32(step.value or 0.0))
             else:
                 numpy = OPERATORS[step.op].numpy
                 assert numpy is not None
                 values.append(np.float32(numpy(*(values[a] for a in step.args))))
-    found = np.broadcast_to(values[program.outputs[0]], _OUTPUTS.shape)
-    return " ".join(map(str, found.tolist()))
+    return np.broadcast_to(values[program.outputs[0]], points.shape)
 
 
 # --- spaces ----------------------------------------------------------------------------------------------------------
@@ -264,7 +302,7 @@ class _Cells:
             form = self.form(place)
             name = digest(form)
             if name not in buckets:
-                buckets[name] = bucket_of(form)
+                buckets[name] = self.symmetries.bucket(form)
             found.append((name, buckets[name]))
         return found
 

@@ -104,7 +104,7 @@ def agree(form: Expr, other: Expr) -> bool:
 
 def proved(form: Expr, other: Expr) -> bool:
     """Whether a proof was found that two normal forms are one function."""
-    if same(form, other):
+    if same(form, other, everywhere()):
         return True
     if form.symbols | other.symbols != {"x"} or len(postorder(form, other)) > LARGEST:
         return False
@@ -112,7 +112,7 @@ def proved(form: Expr, other: Expr) -> bool:
     for low, high in itertools.pairwise(ends):
         here = _case(low, high)
         first, second = here.canonical(form), here.canonical(other)
-        if first is not second and not same(first, second):
+        if first is not second and not same(first, second, here):
             return False
     return True
 
@@ -129,7 +129,7 @@ class ProvingCase(Case):
         return super().at_least(a, b) or self._proved(apply("sub", a, b))
 
     def positive(self, a: Expr) -> bool:
-        return super().positive(a) or (self.analytic(a) and self._proved(a))
+        return super().positive(a) or (self.varies(a) and self._proved(a))
 
     def _proved(self, difference: Expr) -> bool:
         if difference.symbols != {"x"}:
@@ -152,7 +152,8 @@ def _coarse() -> Sampler:
 
 
 @lru_cache(maxsize=4)
-def _sampler(points: tuple[Fraction, ...]) -> Sampler:
+def sampler(points: tuple[Fraction, ...]) -> Sampler:
+    """The sampler at those values of x, to 40 digits."""
     return Sampler(points, 40)
 
 
@@ -175,9 +176,11 @@ def _fine(*forms: Expr) -> Sampler:
     rng = random.Random(0)
     points = [Fraction(rng.randrange(1, 2**20), 2 ** rng.randrange(10, 60)) for _ in range(50)]
     points += [Fraction(rng.randrange(1, 2**13), 2**8) for _ in range(40)]
+    ends = bends(*forms)
     # A witness is told in float64, which must still tell it from the bend.
-    around = [b + s * sign * (1 + abs(b)) for b in bends(*forms) for s in _STEPS for sign in (1, -1)]
-    return _sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)))
+    around = [(a + b) / 2 for a, b in itertools.pairwise(ends)]
+    around += [b + s * sign * (1 + abs(b)) for b in ends for s in _STEPS for sign in (1, -1)]
+    return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)))
 
 
 def bends(*forms: Expr) -> list[Fraction]:

@@ -18,7 +18,7 @@ from typing import Any
 from actc.equivalence import bends
 from actc.expr import Expr, apply, constant, hidden, rebuild
 from actc.parsing import parse
-from actc.quotients import WRITTEN_OUT, TooLarge, is_arithmetic, quotients
+from actc.quotients import WRITTEN_OUT, NoQuotient, is_arithmetic, quotients
 from actc.rules import Case, everywhere, named, stabilised, tidied
 
 End = Fraction | float
@@ -121,7 +121,7 @@ def _as_quotients(expression: Expr) -> Iterator[Expr]:
         return
     try:
         found = quotients(expression)
-    except TooLarge:
+    except NoQuotient:
         return
     ((top, bottom),) = found.parts
     growing = found.generators

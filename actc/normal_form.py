@@ -8,10 +8,19 @@ the reals, not in floating point.
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
+from actc.evaluation import constant_value
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
 from actc.operators import operator
+
+if TYPE_CHECKING:
+    from actc.samples import Sampler
 
 #: (factor, exponent) pairs in canonical order; the empty product is 1.
 Product = tuple[tuple[Expr, int], ...]
@@ -24,7 +33,7 @@ MAX_EXPONENT = 64
 #: So the work on an expression grows with its size, however often its parts occur in each other.
 MAX_TERMS = 128
 
-_ZERO, _ONE = Fraction(0), Fraction(1)
+_ONE = Fraction(1)
 
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
 
@@ -79,13 +88,13 @@ def _combined(node: Expr) -> Sum:
         total = dict(a)
         for product, c in b.items():
             total[product] = total.get(product, Fraction(0)) + sign * c
-        return {p: c for p, c in total.items() if c or not _droppable(p)}
+        return total if all(total.values()) else _without_zeros(total)
     if node.name == "mul":
         if _is_number(a) or _is_number(b):
-            return _scaled(b, a.get((), _ZERO)) if _is_number(a) else _scaled(a, b.get((), _ZERO))
+            return _scaled(b, a[()]) if _is_number(a) else _scaled(a, b[()])
         return _or(_product([(a, 1), (b, 1)]), alone)
     if node.name == "div":
-        if not b:
+        if not b or 0 in b.values():
             return alone
         return _scaled(a, 1 / b[()]) if _is_number(b) else _or(_product([(a, 1), (b, -1)]), alone)
     exponent = node.args[1].value
@@ -94,6 +103,7 @@ def _combined(node: Expr) -> Sum:
         or exponent.denominator != 1
         or not 0 < abs(exponent) <= MAX_EXPONENT
         or not a
+        or 0 in a.values()
     ):
         return alone
     return _or(_product([(a, int(exponent))]), alone)
@@ -104,7 +114,7 @@ def _or(total: Sum | None, otherwise: Sum) -> Sum:
 
 
 def _is_number(total: Sum) -> bool:
-    return total.keys() <= {()}
+    return tuple(total) == ((),)
 
 
 def normal(node: Expr) -> Expr:
@@ -128,8 +138,10 @@ def expr_of(total: Sum) -> Expr:
     lead = next((i for i, (_, c) in enumerate(terms) if c > 0), 0)
     terms.insert(0, terms.pop(lead))
     result = _term(*terms[0])
+    # Whether a term with the coefficient 0 stays depends on the case.
+    build = _built if all(total.values()) else apply
     for product, c in terms[1:]:
-        result = _built("sub", result, _term(product, -c)) if c < 0 else _built("add", result, _term(product, c))
+        result = build("sub", result, _term(product, -c)) if c < 0 else build("add", result, _term(product, c))
     if result.name in ARITHMETIC and not _is_long(total):
         result._sum = total
     return result
@@ -144,8 +156,9 @@ def looks_negative(node: Expr) -> bool:
 
 
 def leading_coefficient(total: Sum) -> Fraction:
-    """The coefficient of the product that comes first in canonical order."""
-    return total[min(total, key=lambda p: (not p, _product_key(p)))]
+    """The coefficient of the product that comes first in canonical order, of those that have one other than 0."""
+    first = min((p for p, c in total.items() if c), key=lambda p: (not p, _product_key(p)), default=None)
+    return Fraction(0) if first is None else total[first]
 
 
 def negated(node: Expr) -> Expr:
@@ -153,38 +166,88 @@ def negated(node: Expr) -> Expr:
     return expr_of(_scaled(sum_of(node), Fraction(-1)))
 
 
-def total_function(node: Expr) -> bool:
-    """Whether it is defined at all reals but isolated points, as far as the operators' domains show."""
-    return all(_everywhere(n) for n in postorder(node))
+def total_function(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> bool:
+    """Whether it is a number at all reals but isolated points, as far as the operators' domains show, and what is known
+    of the denominators."""
+    return all(_doubt(n, vanishes_rarely) is None for n in postorder(node))
 
 
-def _everywhere(node: Expr) -> bool:
+def doubts(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> set[Expr]:
+    """The parts that decide where it is undefined: denominators that may vanish, and what may leave its domain."""
+    return {found for n in postorder(node) if (found := _doubt(n, vanishes_rarely)) is not None}
+
+
+def _doubt(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> Expr | None:
     if node.kind != "apply":
-        return True
+        return None
+    if node.name == "div":
+        return None if vanishes_rarely(node.args[1]) else node.args[1]
     if node.name == "pow":
-        exponent = node.args[1].value
-        return exponent is not None and exponent.denominator == 1
-    return operator(node.name).domain == (-float("inf"), float("inf"))
+        base, exponent = node.args[0], node.args[1].value
+        if exponent is None or exponent.denominator != 1:
+            return node
+        return None if exponent >= 0 or vanishes_rarely(base) else base
+    if operator(node.name).domain == (-math.inf, math.inf):
+        return None
+    return None if not node.symbols and math.isfinite(constant_value(node)) else node
+
+
+_analytic: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
 
 
 def is_analytic(node: Expr) -> bool:
     """Whether it is real-analytic wherever it is defined, as far as the operators' rows show."""
-    return all(n.kind != "apply" or operator(n.name).analytic for n in postorder(node))
+    for n in postorder(node) if node not in _analytic else ():
+        if n not in _analytic:
+            _analytic[n] = n.kind != "apply" or (operator(n.name).analytic and all(_analytic[a] for a in n.args))
+    return _analytic[node]
 
 
-def _droppable(product: Product) -> bool:
-    return all(total_function(factor) for factor, _ in product)
+def vanished(product: Product, vanishes_rarely: Callable[[Expr], bool]) -> Product:
+    """What is left of 0 times the product: the factors that may be undefined or, below the line, 0."""
+    return tuple(
+        (factor, 1 if e > 0 else -1)
+        for factor, e in product
+        if not (total_function(factor, vanishes_rarely) and (e > 0 or vanishes_rarely(factor)))
+    )
+
+
+_varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+
+
+def _vanishes_rarely(node: Expr) -> bool:
+    if not node.symbols or node.kind == "symbol":
+        return node.value != 0 and (node.value is not None or node.kind == "symbol")
+    if node not in _varying:
+        _varying[node] = is_analytic(node) and all(side.varies(node) for side in _sides())
+    return _varying[node]
+
+
+@lru_cache(maxsize=1)
+def _sides() -> tuple[Sampler, Sampler]:
+    """Points on both sides of 0, where a pole may stand between a function that varies and a constant."""
+    from actc.samples import POINTS, Sampler
+
+    return Sampler(POINTS[2:16:4]), Sampler(POINTS[3:16:4])
 
 
 def _cancels(factor: Expr) -> bool:
     # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
-    return bool(factor.symbols) and total_function(factor) and is_analytic(factor)
+    return _vanishes_rarely(factor) and total_function(factor, _vanishes_rarely)
+
+
+def _without_zeros(total: Sum) -> Sum:
+    """The sum without the terms that are 0 and everywhere defined."""
+    kept = {p: c for p, c in total.items() if c}
+    for product in total.keys() - kept.keys():
+        if left := vanished(product, _vanishes_rarely):
+            kept.setdefault(left, Fraction(0))
+    return kept
 
 
 def _scaled(total: Sum, by: Fraction) -> Sum:
-    if by == 0:
-        return {p: Fraction(0) for p in total if not _droppable(p)}
-    return {p: c * by for p, c in total.items()}
+    scaled = {p: c * by for p, c in total.items()}
+    return scaled if by else _without_zeros(scaled)
 
 
 def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
@@ -194,16 +257,16 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
     exponential: Sum = {}
     for total, power in parts:
         if not total:
-            others = [p for t, _ in parts for p in t]
-            return {} if power > 0 and all(map(_droppable, others)) else None
-        if 0 in total.values():
-            return None
+            others = _product([part for part in parts if part[0]]) if power > 0 else None
+            return None if others is None else _scaled(others, Fraction(0))
         if len(total) == 1:
             ((product, c),) = total.items()
         else:
             # Sums as factors are scaled to a leading coefficient of one, so that 2x + 2 and x + 1 are the same factor,
             # and signed by their constant, so that 1 - erf(x) stays what it is.
             c = abs(leading_coefficient(total))
+            if c == 0:
+                return None
             c = -c if total.get((), leading_coefficient(total)) < 0 else c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)
         coefficient *= c**power
@@ -217,7 +280,7 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             if before * e * power < 0 and not _cancels(factor):
                 return None
             exponents[factor] = before + e * power
-    if any(not c and not _droppable(p) for p, c in exponential.items()):
+    if any(not c and vanished(p, _vanishes_rarely) for p, c in exponential.items()):
         return None
     exponential = {p: c for p, c in exponential.items() if c}
     if exponential:
@@ -241,7 +304,9 @@ def _term(product: Product, c: Fraction) -> Expr:
         assert below is not None
         return _built("div", constant(c), below)
     result = _built("div", above, below) if below is not None else above
-    return result if c == 1 else _built("neg", result) if c == -1 else _built("mul", constant(c), result)
+    if c in (1, -1):
+        return result if c == 1 else _built("neg", result)
+    return (_built if c else apply)("mul", constant(c), result)
 
 
 def _factors(product: Product, sign: int) -> Expr | None:

@@ -15,7 +15,7 @@ from actc.derivatives import derivative
 from actc.enclosures import Region
 from actc.expr import Expr, apply, constant, postorder
 from actc.operators import operator
-from actc.quotients import TooLarge, quotients
+from actc.quotients import NoQuotient, quotients
 from actc.rules import Case, named
 
 End = Fraction | float
@@ -55,7 +55,7 @@ def _core(expression: Expr, case: Case) -> Expr:
     are left out."""
     try:
         found = quotients(expression)
-    except TooLarge:
+    except NoQuotient:
         return expression
     sign, core = 1, constant(1)
     for polynomial in found.parts[0]:

@@ -104,6 +104,8 @@ def describe(
     result: dict[str, Any] = {
         "expression": str(e),
         "simplified": str(simplify(e)),
+        "stable": str(simplify(e, "stable")),
+        "cheap": str(simplify(e, "cheap")),
         "derivatives": {name: str(slope) for name, slope in slopes},
         "latex": e.latex(),
         "variables": list(e.variables),
@@ -202,6 +204,9 @@ def _rows(subject: Subject, description: Mapping[str, Any]) -> list[tuple[str, s
         rows.append(("library", f"{subject.entry.name}: {subject.entry.source}"))
     if description["simplified"] != description["expression"]:
         rows.append(("simplified", description["simplified"]))
+    for title, purpose in (("most accurate", "stable"), ("cheapest", "cheap")):
+        if description[purpose] not in (description["expression"], *(text for _, text in rows)):
+            rows.append((title, _shortened(description[purpose])))
     for name, slope in description["derivatives"].items():
         rows.append(("derivative" if name == "x" else f"by {name}", _shortened(slope)))
     if subject.values:

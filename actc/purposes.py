@@ -38,7 +38,7 @@ _WORK, _FEWEST, _MOST = 4000, 64, 512
 _CHECKED = 1 << 14
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
-_PIECE, _LETTER = 0.1, 0.0006
+_PIECE, _LETTER = 0.2, 0.0006
 _MOST_PIECES = 3
 #: Changes of sign that are looked at.
 _MOST_ZEROS = 6

@@ -16,8 +16,9 @@ from typing import Any
 import flint
 
 from actc.expr import Expr, apply, constant, postorder, rebuild
-from actc.normal_form import ARITHMETIC, Product, expr_of, sort_key, sum_of
+from actc.normal_form import ARITHMETIC, Product, doubts, expr_of, sort_key, sum_of
 from actc.parsing import parse
+from actc.rules import Case
 
 #: What is arithmetic of simpler functions, most of it exponentials; ``a`` is the argument.
 WRITTEN_OUT = {
@@ -34,8 +35,8 @@ _HIGHEST_POWER = 64
 _MOST_GENERATORS = 12
 
 
-class TooLarge(Exception):
-    """The quotient would be of more terms than a proof may have."""
+class NoQuotient(Exception):
+    """The quotient would be of more terms than a proof may have, or divide by zero."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Quotients:
 
 
 def quotients(*expressions: Expr) -> Quotients:
-    """Numerators and denominators of expressions in normal form. Raises TooLarge."""
+    """Numerators and denominators of expressions in normal form. Raises NoQuotient."""
     expanded = [_written_out(e) for e in expressions]
     atoms: dict[Expr, None] = {}
     exponents: dict[Product, int] = {}
@@ -83,7 +84,7 @@ def quotients(*expressions: Expr) -> Quotients:
     roots = {product: apply("exp", expr_of({product: Fraction(1, d)})) for product, d in exponents.items()}
     generators = (*sorted(atoms, key=sort_key), *roots.values())
     if len(generators) > _MOST_GENERATORS:
-        raise TooLarge
+        raise NoQuotient
     context = flint.fmpz_mpoly_ctx.get([f"g{i}" for i in range(max(1, len(generators)))], flint.Ordering.lex)
     variables = dict(zip(generators, context.gens(), strict=False))
     one = context.constant(1)
@@ -91,7 +92,7 @@ def quotients(*expressions: Expr) -> Quotients:
 
     def power(base: Any, exponent: int) -> Any:
         if exponent > _HIGHEST_POWER or len(base) ** min(exponent, 8) > _MOST_TERMS**2:
-            raise TooLarge
+            raise NoQuotient
         return base**exponent
 
     for node in postorder(*expanded):
@@ -114,7 +115,7 @@ def quotients(*expressions: Expr) -> Quotients:
         elif is_arithmetic(node) and all(a in done for a in node.args):
             done[node] = _combined(node, [done[a] for a in node.args], power)
             if max(map(len, done[node])) > _MOST_TERMS:
-                raise TooLarge
+                raise NoQuotient
     return Quotients(tuple(done[e] for e in expanded), generators)
 
 
@@ -134,11 +135,15 @@ def _combined(node: Expr, args: Sequence[tuple[Any, Any]], power: Any) -> tuple[
         return -p, q
     if node.name == "pow":
         n = int(node.args[1].value or 0)
+        if n <= 0 and p.is_zero():
+            raise NoQuotient
         return (power(p, n), power(q, n)) if n >= 0 else (power(q, -n), power(p, -n))
     ((r, s),) = rest
     if node.name == "mul":
         p, q = p * r, q * s
     elif node.name == "div":
+        if r.is_zero():
+            raise NoQuotient
         p, q = p * s, q * r
     else:
         p, q = (p * s + r * q if node.name == "add" else p * s - r * q), q * s
@@ -183,10 +188,10 @@ def _grown(exponent: Expr) -> Expr:
     return apply("mul", factors, apply("exp", expr_of(rest))) if rest else factors
 
 
-def same(a: Expr, b: Expr) -> bool:
-    """Whether the two, in normal form, are equal by arithmetic alone."""
+def same(a: Expr, b: Expr, case: Case) -> bool:
+    """Whether the two, in normal form, are equal by arithmetic alone, and undefined at the same places."""
     try:
         (p, q), (r, s) = quotients(a, b).parts
-    except TooLarge:
+    except NoQuotient:
         return False
-    return bool(p * s == r * q)
+    return bool(p * s == r * q) and doubts(a, case.vanishes_rarely) == doubts(b, case.vanishes_rarely)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
+from typing import TYPE_CHECKING
 
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import (
@@ -27,9 +28,13 @@ from actc.normal_form import (
     sort_key,
     sum_of,
     total_function,
+    vanished,
 )
 from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
+
+if TYPE_CHECKING:
+    from actc.samples import Sampler
 
 
 class Holds(Enum):
@@ -83,7 +88,7 @@ def rule(
 
 
 def _total(*names: str) -> Condition:
-    return lambda binding, case: all(total_function(binding[n]) for n in names)
+    return lambda binding, case: all(total_function(binding[n], case.vanishes_rarely) for n in names)
 
 
 def _fractional(name: str) -> Condition:
@@ -95,8 +100,7 @@ def _undefined_power(binding: dict[str, Expr], case: Case) -> bool:
     base, exponent = binding["a"], binding["b"]
     if exponent.value is not None:
         return exponent.value.denominator != 1 and case.positive(-base)
-    # Off isolated points a function that is analytic and not constant is no whole number.
-    return bool(exponent.symbols) and case.analytic(exponent) and case.positive(-base)
+    return case.varies(exponent) and case.positive(-base)
 
 
 FLOAT, REAL = Holds.FLOAT, Holds.REAL
@@ -210,8 +214,11 @@ DECIDE = (
     rule("where-less", "where(a >= b, c, d)", "d", when="a < b"),
     rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b"),
     rule("where-more", "where(a <= b, c, d)", "d", when="a > b"),
+    rule("negative-over-zero", "-a/0", "-(a/0)"),
     rule("over-zero", "a/0", "1/0", when="a > 0"),
     rule("over-minus-zero", "a/0", "-1/0", when="a < 0"),
+    rule("zero-times-infinite", "0*(1/0)", "0/0"),
+    rule("zero-times-undefined", "0*(0/0)", "0/0"),
     rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),
     rule("times-infinite", "1/0*a", "1/0", when="a > 0"),
     rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0"),
@@ -347,12 +354,12 @@ class Case:
         return self.positive(self.canonical(apply("sub", high, low)))
 
     def at_least(self, a: Expr, b: Expr) -> bool:
-        """Whether the first is known to be nowhere below the second."""
+        """Whether the first is known to be nowhere below the second, both in normal form."""
         if a.value is not None and b.value is not None:
             return a.value >= b.value
         if self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1]:
             return True
-        return a.symbols | b.symbols == {"x"} and self._line_at_least(self.canonical(apply("sub", a, b)))
+        return a.symbols | b.symbols == {"x"} and self._line_at_least(apply("sub", a, b))
 
     def _line_at_least(self, line: Expr) -> bool:
         """Whether it is a line in x that is nowhere below 0; balls do not see that 0.2*x + 0.5 reaches 1 at 2.5."""
@@ -368,11 +375,31 @@ class Case:
         if a.value is not None:
             return a.value > 0
         low = self.region.bounds(named(a))[0]
-        return bool(low > 0) or (bool(low >= 0) and bool(a.symbols) and self.analytic(a))
+        return bool(low > 0) or (bool(low >= 0) and self.varies(a))
 
-    def analytic(self, a: Expr) -> bool:
-        """Whether it is known to vanish at isolated points only, or everywhere."""
-        return all(self._smooth(node) for node in postorder(a))
+    def vanishes_rarely(self, a: Expr) -> bool:
+        """Whether it is known to vanish at isolated points only."""
+        if a.value is not None:
+            return a.value != 0
+        return self.varies(a) or self.positive(a) or self.positive(negated(a))
+
+    def varies(self, a: Expr) -> bool:
+        """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
+        if not a.symbols or not all(self._smooth(node) for node in postorder(a)):
+            return False
+        return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
+
+    @cached_property
+    def _inside(self) -> tuple[Sampler, ...]:
+        from actc.samples import POINTS, Sampler
+
+        steps = POINTS[2:16:4]
+        if isinstance(self.low, Fraction) and isinstance(self.high, Fraction):
+            return (Sampler([self.low + (self.high - self.low) * p / (p + 1) for p in steps]),)
+        ends = [(self.low, 1), (self.high, -1)]
+        # Where there is no end, points on both sides of 0, since a pole may stand there.
+        found = [Sampler([end + p * s for p in steps]) for end, s in ends if isinstance(end, Fraction)]
+        return tuple(found or [Sampler([p * s for p in steps]) for _, s in ends])
 
     def _smooth(self, node: Expr) -> bool:
         if node.kind != "apply" or operator(node.name).analytic:
@@ -497,12 +524,15 @@ class _Rewriter:
         finally:
             self.depth -= 1
 
-    @staticmethod
-    def by_structure(node: Expr) -> Expr:
+    def by_structure(self, node: Expr) -> Expr:
         row = operator(node.name)
         if row.variadic:
             return reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
-        return normal(node) if node.name in ARITHMETIC else _by_law(node)
+        if node.name not in ARITHMETIC:
+            return _by_law(node)
+        if node._normal or self.case is None or all((total := sum_of(node)).values()):
+            return normal(node)
+        return expr_of({p: c for p, c in total.items() if c or vanished(p, self.case.vanishes_rarely)})
 
     def by_rule(self, node: Expr) -> Expr:
         rules = self.index.get(node.name, ()) if node.kind == "apply" else ()

@@ -5,6 +5,7 @@ Precision is raised until a value's leading digits are certain, so that rounding
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import sys
@@ -43,7 +44,8 @@ _DIGITS = 60
 _REMEMBERED = 4096
 
 
-#: A value as a fingerprint has it: its leading digits, or "nan" where it is undefined, "?" where nobody knows.
+#: A value as a fingerprint has it: the leading digits of π times the value, "nan" where it is undefined, "?" where
+#: nobody knows.
 Token = float | str
 _ZERO: Token = 0.0
 
@@ -79,6 +81,11 @@ class Sampler:
         """Balls that hold the values; NaN where it is undefined or cannot be told."""
         with precision(self._bits):
             return self._values(expression)
+
+    def varies(self, expression: Expr) -> bool:
+        """Whether it certainly has two different values at the points."""
+        known = [v for v in self.values(expression) if v.is_finite()]
+        return any(not a.overlaps(b) for a, b in itertools.pairwise(known))
 
     def _values(self, expression: Expr) -> list[Any]:
         waiting = [expression]
@@ -159,9 +166,12 @@ class Sampler:
                 return _ZERO
             if v.rel_accuracy_bits() < _SPARE + 4 * self._digits:
                 return None
-            number = float(v)
+            with precision(self._bits):
+                # A value of few bits may lie half way between two roundings; a multiple by π does not.
+                multiple = v * flint.arb.pi()
+            number = float(multiple)
             plain = self._digits <= 16 and _SMALLEST < abs(number) < math.inf
-            return number if plain else v.str(self._digits - 1, radius=False)
+            return number if plain else multiple.str(self._digits - 1, radius=False)
         if v.is_nan():
             return "nan"
         return float(v) if v.is_exact() else None
