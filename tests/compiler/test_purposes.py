@@ -48,6 +48,8 @@ def same(a: mpmath.mpf, b: mpmath.mpf) -> bool:
         ("cosh(x) - sinh(x)", "exp(-x)"),
         ("sinh(x)/cosh(x)", "tanh(x)"),
         ("exp(x) - 1", "expm1(x)"),
+        ("1 - sqrt(1 - x)", "x/(sqrt(1 - x) + 1)"),
+        ("sqrt(x**2 + 1) - x", "where(x > 0, 1/(x + sqrt(x**2 + 1)), sqrt(x**2 + 1) - x)"),
         ("1 + erf(x)", "erfc(-x)"),
         ("silu(x) - relu(x)", "where(x >= 0, -x/(exp(x) + 1), x/(exp(-x) + 1))"),
         # Nothing is better than what was written.
