@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from actc.evaluation import constant_value
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
 from actc.operators import operator
 
@@ -189,7 +188,8 @@ def _doubt(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> Expr | None:
         return None if exponent >= 0 or vanishes_rarely(base) else base
     if operator(node.name).domain == (-math.inf, math.inf):
         return None
-    return None if not node.symbols and math.isfinite(constant_value(node)) else node
+    # A ball of finite size holds the value.
+    return None if not node.symbols and _sides()[0].values(node)[0].is_finite() else node
 
 
 _analytic: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()

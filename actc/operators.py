@@ -1069,7 +1069,7 @@ _ROWS = (
         "i0e(x)",
         instructions=50,
         mpmath=lambda a: _mp_i(0, a),
-        ball=lambda a: abs(a).bessel_i(0, scaled=True),
+        ball=lambda a: enclosures.bessel(0, a),
         bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),
         numpy=lambda a: special.i0e(a),
         aten="torch.special.i0e({t0})",
@@ -1087,8 +1087,8 @@ _ROWS = (
         "i1e(x)",
         analytic=True,
         mpmath=lambda a: _mp_i(1, a),
-        ball=lambda a: a.sgn() * abs(a).bessel_i(1, scaled=True),
-        bounds=lambda a: enclosures.odd(a, lambda b: b.bessel_i(1, scaled=True), 0.21909197495053096),
+        ball=lambda a: a.sgn() * enclosures.bessel(1, a),
+        bounds=lambda a: enclosures.odd_hump(a, lambda b: b.bessel_i(1, scaled=True), *enclosures.I1E_PEAK),
         rounded=frozenset({"definition"}),
         # scipy's and torch's, both Cephes, lose four bits below 8.
         definition=_I1E,
@@ -1103,7 +1103,7 @@ _ROWS = (
     Operator(
         "i0e_minus_i1e(x)",
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
-        ball=lambda a: abs(a).bessel_i(0, scaled=True) - abs(a).bessel_i(1, scaled=True),
+        ball=lambda a: enclosures.bessel(0, a) - enclosures.bessel(1, a),
         rounded=frozenset({"definition", "x"}),
         definition=_pieces(SLOPE_NEAR, SLOPE_MIDDLE, SLOPE_FAR),
         image=(0.0, 1.0),

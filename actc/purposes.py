@@ -262,4 +262,4 @@ def _checks(names: frozenset[str]) -> dict[str, npt.NDArray[np.float32]]:
     rng = np.random.default_rng(1)
     spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
     found = {name: rng.uniform(-s, s, _CHECKED).astype(np.float32) for name, s in spread.items()}
-    return {name: found[name][np.argsort(found["x"])] for name in names}
+    return {name: values[np.argsort(found["x"])] for name, values in found.items()}

@@ -562,8 +562,10 @@ class _Rewriter:
         if 2 < len(total) <= self.MOST_TERMS:
             rules = [r for name in ("add", "sub") for r in self.index.get(name, ())]
             asked = {n.name for r in rules for n in postorder(r.pattern) if n.kind == "apply"} - ARITHMETIC
+            # Of two terms with a name one is a function, and the other a number or the function's argument.
+            inside = {p: [sum_of(f.args[0]) for f, _ in p if f.name in asked] for p in total}
             for pair in itertools.combinations(total, 2):
-                if not any(factor.name in asked for product in pair for factor, _ in product):
+                if not any(not q or a.keys() == {q} for p, q in (pair, pair[::-1]) for a in inside[p]):
                     continue
                 two = expr_of({product: total[product] for product in pair})
                 named = self.by_rule(two)

@@ -131,6 +131,12 @@ def test_errors_are_counted_in_units_in_the_last_place() -> None:
     np.testing.assert_array_equal(errors, [2, 0.5, 0.5, 0, HOPELESS, 1, 0, np.nan, HOPELESS])
 
 
+@pytest.mark.parametrize("text", ["2", "log(0)", "y*(exp(y) - 1)", "where(2, beta, 1)", "asin(3)", "x - x"])
+def test_other_names_and_none(text: str) -> None:
+    for purpose in ("stable", "cheap"):
+        assert simplify(text, purpose).symbols <= actc.parse(text).symbols
+
+
 def test_a_purpose_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="'canonical', 'stable' or 'cheap'"):
         simplify("x", "fast")
