@@ -196,7 +196,7 @@ def _bends(node: Expr) -> Iterator[Fraction]:
         yield from _crossing(node.args[0], Fraction(level))
     if node.name in ("div", "pow"):
         yield from _crossing(node.args[node.name == "div"], Fraction(0))
-    if len(node.args) == 2 and (node.name in ("max", "min") or row.derivative == ("0", "0")):
+    if len(node.args) == 2 and (node.name in ("max", "min") or row.compares):
         for a, b in itertools.combinations(_compared(node), 2):
             yield from _crossing(apply("sub", a, b), Fraction(0))
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
@@ -66,14 +65,18 @@ def _alone(node: Expr) -> Sum:
 
 def _sum(node: Expr) -> Sum:
     total = {} if any(a._long for a in node.args) else _combined(node)
-    node._long = any(a._long for a in node.args) or _is_long(total)
+    # What an addition leaves as it was is not looked at again.
+    new = sum_of(node.args[1]) if node.name in ("add", "sub") else total
+    node._long = any(a._long for a in node.args) or _is_long(total, new)
     return _alone(node) if node._long else total
 
 
-def _is_long(total: Sum) -> bool:
+def _is_long(total: Sum, new: Sum) -> bool:
     # Sums that double at every step would grow numbers without end, and sums of sums of sums write each term again and
     # again.
-    return len(total) > MAX_TERMS or any(len(p) > MAX_TERMS or _too_long(c) for p, c in total.items())
+    return len(total) > MAX_TERMS or any(
+        len(p) > MAX_TERMS or (p in total and _too_long(total[p])) for p in new
+    )
 
 
 def _combined(node: Expr) -> Sum:
@@ -141,7 +144,7 @@ def expr_of(total: Sum) -> Expr:
     build = _built if all(total.values()) else apply
     for product, c in terms[1:]:
         result = build("sub", result, _term(product, -c)) if c < 0 else build("add", result, _term(product, c))
-    if result.name in ARITHMETIC and not _is_long(total):
+    if result.name in ARITHMETIC and not _is_long(total, total):
         result._sum = total
     return result
 
@@ -165,31 +168,37 @@ def negated(node: Expr) -> Expr:
     return expr_of(_scaled(sum_of(node), Fraction(-1)))
 
 
-def total_function(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> bool:
-    """Whether it is a number at all reals but isolated points, as far as the operators' domains show, and what is known
-    of the denominators."""
-    return all(_doubt(n, vanishes_rarely) is None for n in postorder(node))
+class Knowledge(Protocol):
+    """What is known of values."""
+
+    def vanishes_rarely(self, a: Expr) -> bool:
+        """Whether it is known to vanish at isolated points only."""
+
+    def stays_inside(self, node: Expr) -> bool:
+        """Whether the operator's argument is known to stay in its domain."""
 
 
-def doubts(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> set[Expr]:
+def total_function(node: Expr, known: Knowledge) -> bool:
+    """Whether it is known to be a number everywhere but at isolated points."""
+    return all(_doubt(n, known) is None for n in postorder(node))
+
+
+def doubts(node: Expr, known: Knowledge) -> set[Expr]:
     """The parts that decide where it is undefined: denominators that may vanish, and what may leave its domain."""
-    return {found for n in postorder(node) if (found := _doubt(n, vanishes_rarely)) is not None}
+    return {found for n in postorder(node) if (found := _doubt(n, known)) is not None}
 
 
-def _doubt(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> Expr | None:
+def _doubt(node: Expr, known: Knowledge) -> Expr | None:
     if node.kind != "apply":
         return None
     if node.name == "div":
-        return None if vanishes_rarely(node.args[1]) else node.args[1]
+        return None if known.vanishes_rarely(node.args[1]) else node.args[1]
     if node.name == "pow":
         base, exponent = node.args[0], node.args[1].value
         if exponent is None or exponent.denominator != 1:
             return node
-        return None if exponent >= 0 or vanishes_rarely(base) else base
-    if operator(node.name).domain == (-math.inf, math.inf):
-        return None
-    # A ball of finite size holds the value.
-    return None if not node.symbols and _sides()[0].values(node)[0].is_finite() else node
+        return None if exponent >= 0 or known.vanishes_rarely(base) else base
+    return None if operator(node.name).domain == (-math.inf, math.inf) or known.stays_inside(node) else node
 
 
 _analytic: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
@@ -203,24 +212,34 @@ def is_analytic(node: Expr) -> bool:
     return _analytic[node]
 
 
-def vanished(product: Product, vanishes_rarely: Callable[[Expr], bool]) -> Product:
+def vanished(product: Product, known: Knowledge) -> Product:
     """What is left of 0 times the product: the factors that may be undefined or, below the line, 0."""
     return tuple(
         (factor, 1 if e > 0 else -1)
         for factor, e in product
-        if not (total_function(factor, vanishes_rarely) and (e > 0 or vanishes_rarely(factor)))
+        if not (total_function(factor, known) and (e > 0 or known.vanishes_rarely(factor)))
     )
 
 
-_varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+class _Everywhere:
+    """What the operators' rows and a few values tell, of all x."""
+
+    def __init__(self) -> None:
+        self._varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+
+    def vanishes_rarely(self, a: Expr) -> bool:
+        if not a.symbols or a.kind == "symbol":
+            return a.value != 0 and (a.value is not None or a.kind == "symbol")
+        if a not in self._varying:
+            self._varying[a] = is_analytic(a) and all(side.varies(a) for side in _sides())
+        return self._varying[a]
+
+    def stays_inside(self, node: Expr) -> bool:
+        # A ball of finite size holds the value.
+        return not node.symbols and _sides()[0].values(node)[0].is_finite()
 
 
-def _vanishes_rarely(node: Expr) -> bool:
-    if not node.symbols or node.kind == "symbol":
-        return node.value != 0 and (node.value is not None or node.kind == "symbol")
-    if node not in _varying:
-        _varying[node] = is_analytic(node) and all(side.varies(node) for side in _sides())
-    return _varying[node]
+_EVERYWHERE = _Everywhere()
 
 
 @lru_cache(maxsize=1)
@@ -233,14 +252,14 @@ def _sides() -> tuple[Sampler, Sampler]:
 
 def _cancels(factor: Expr) -> bool:
     # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
-    return _vanishes_rarely(factor) and total_function(factor, _vanishes_rarely)
+    return _EVERYWHERE.vanishes_rarely(factor) and total_function(factor, _EVERYWHERE)
 
 
 def _without_zeros(total: Sum) -> Sum:
     """The sum without the terms that are 0 and everywhere defined."""
     kept = {p: c for p, c in total.items() if c}
     for product in total.keys() - kept.keys():
-        if left := vanished(product, _vanishes_rarely):
+        if left := vanished(product, _EVERYWHERE):
             kept.setdefault(left, Fraction(0))
     return kept
 
@@ -280,7 +299,7 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             if before * e * power < 0 and not _cancels(factor):
                 return None
             exponents[factor] = before + e * power
-    if any(not c and vanished(p, _vanishes_rarely) for p, c in exponential.items()):
+    if any(not c and vanished(p, _EVERYWHERE) for p, c in exponential.items()):
         return None
     exponential = {p: c for p, c in exponential.items() if c}
     if exponential:

@@ -195,11 +195,16 @@ class Operator:
         texts = {name: getattr(self, name) for name in ("definition", "differential", "safe", "onnx")}
         return {which: parse_row(text, self) for which, text in texts.items() if text is not None}
 
+    @property
+    def compares(self) -> bool:
+        """Whether it is a comparison: 1 or 0, also of what is undefined."""
+        return self.image == (0.0, 1.0) and self.derivative == ("0", "0")
+
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
         # A choice is not spoiled by the branch that it does not take.
-        return self.mpmath if self.name == "where" else _real(self.mpmath)
+        return self.mpmath if self.name == "where" or self.compares else _real(self.mpmath)
 
     def in_balls(self, *args: Any) -> Any:
         """The value at ``flint.arb`` balls, a ball that holds it; NaN where that may be undefined."""

@@ -196,7 +196,7 @@ def _value(row: Operator, args: tuple[Any, ...]) -> Any:
         # In Python's and torch's arithmetic NaN is not 0.
         return first if condition.is_nan() or not condition.contains(0) else _ANY
     if any(a.is_nan() for a in args):
-        return flint.arb.nan()
+        return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
     if not all(a.is_finite() or a.is_exact() for a in args):
         return _ANY
     # Balls know little of poles and infinities.

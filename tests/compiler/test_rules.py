@@ -131,6 +131,10 @@ def test_nothing_that_shrinks_where_it_is_defined_disappears(text: str) -> None:
         ("tanh(-x)", "-tanh(x)"),
         ("max(x, 0)", "relu(x)"),
         ("exp(x)**2", "exp(2*x)"),
+        ("max(log(x) + 9, log(x))", "log(x) + 9"),
+        ("max(sqrt(x), -1)", "sqrt(x)"),
+        ("max(log(1 + x**2), -1)", "log(1 + x**2)"),
+        ("tanhshrink(tanhshrink(-tanhshrink(x)))", "-tanhshrink(tanhshrink(tanhshrink(x)))"),
     ],
 )
 def test_equal_functions_meet(a: str, b: str) -> None:
