@@ -247,7 +247,8 @@ def _seen(which: Any, cell: Any, grid: Floats) -> tuple[Any, Any]:
 
 
 def _touching(tests: Callable[[Floats], list[Floats]], grid: Floats, stacked: Floats) -> Floats:
-    """Where one of the functions touches zero without crossing it, as x² does."""
+    """Where one of the functions touches zero without crossing it, as x² does, or crosses it twice between two points
+    of the grid."""
     size = np.abs(stacked)
     inner = (
         (size[:, 1:-1] < size[:, :-2])
@@ -263,8 +264,13 @@ def _touching(tests: Callable[[Floats], list[Floats]], grid: Floats, stacked: Fl
     beside = np.minimum(size[which, cell], size[which, cell + 2])
     pick = np.arange(which.size)
 
+    side = np.sign(stacked[which, cell + 1])
+    through = np.zeros(which.size, dtype=bool)
+
     def at(x: Floats) -> Floats:
-        return np.nan_to_num(np.abs(np.stack(tests(x))[which, pick]), nan=np.inf)
+        found = np.stack(tests(x))[which, pick]
+        through[found * side < 0] = True
+        return np.nan_to_num(np.abs(found), nan=np.inf)
 
     ratio = (math.sqrt(5) - 1) / 2
     a, b = high - ratio * (high - low), low + ratio * (high - low)
@@ -277,7 +283,7 @@ def _touching(tests: Callable[[Floats], list[Floats]], grid: Floats, stacked: Fl
     best = np.array([float(nice(p, 1e-7)) for p in (low + high) / 2])
     exact = at(best) == 0
     best = np.where(exact, best, (low + high) / 2)
-    return best[exact | (at(best) <= 1e-13 * beside)]
+    return best[exact | through | (at(best) <= 1e-13 * beside)]
 
 
 def _leaps(functions: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
 
+from actc.breakpoints import candidates
 from actc.expr import Expr, apply, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
@@ -167,6 +168,9 @@ def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
     return sum("?" not in pair for pair in zip(first, second, strict=True)) >= _FEWEST
 
 
+#: Places where something bends, those nearest 0, that are looked at from both sides.
+_MOST_BENDS = 64
+
 #: Distances from a bend, near and far, at which both sides of it are looked at.
 _STEPS = tuple(Fraction(n, 2**k) for n, k in ((1, 40), (1, 20), (3, 12), (5, 8), (11, 7), (21, 6)))
 
@@ -176,11 +180,19 @@ def _fine(*forms: Expr) -> Sampler:
     rng = random.Random(0)
     points = [Fraction(rng.randrange(1, 2**20), 2 ** rng.randrange(10, 60)) for _ in range(50)]
     points += [Fraction(rng.randrange(1, 2**13), 2**8) for _ in range(40)]
-    ends = bends(*forms)
+    points += [rng.randrange(2**52, 2**53) * Fraction(2) ** k for k in (-999, -200, -120, -45, -42, -36, -30, -20, -10)]
+    ends = sorted(set(bends(*forms)).union(*map(_seen_bends, forms)))
     # A witness is told in float64, which must still tell it from the bend.
     around = [(a + b) / 2 for a, b in itertools.pairwise(ends)]
-    around += [b + s * sign * (1 + abs(b)) for b in ends for s in _STEPS for sign in (1, -1)]
+    near = sorted(ends, key=abs)[:_MOST_BENDS]
+    around += [b + s * sign * (1 + abs(b)) for b in near for s in _STEPS for sign in (1, -1)]
     return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)))
+
+
+def _seen_bends(form: Expr) -> list[Fraction]:
+    """Where an operator bends, has a pole or ends as far as float64 shows."""
+    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST
+    return [Fraction(float(p)) for p in candidates(form)] if small else []
 
 
 def bends(*forms: Expr) -> list[Fraction]:

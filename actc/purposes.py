@@ -205,6 +205,13 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
 
 
 def _cheap(expression: Expr) -> Expr:
+    """The cheapest form, and of that again, until nothing is cheaper."""
+    while (form := _cheaper(expression)) is not expression:
+        expression = form
+    return expression
+
+
+def _cheaper(expression: Expr) -> Expr:
     sample = _sample(expression)
     allowed = 1 + np.log2(1 + np.nan_to_num(sample.errors(expression)))
     costs = {form.expression: instructions(form.expression) for form in forms(expression) if form.everywhere}
@@ -223,9 +230,9 @@ def instructions(expression: Expr) -> int:
         if step.op in ("input", "constant"):
             continue
         exponent = program.instructions[step.args[-1]].value if step.op == "pow" else None
-        if exponent is not None and exponent == round(exponent) and abs(exponent) <= 64:
+        if exponent is not None and abs(exponent) <= 64 and exponent == int(exponent):
             # Squares and products.
-            power = abs(round(exponent))
+            power = abs(int(exponent))
             total += power.bit_length() + power.bit_count() - 2 + (OPERATORS["div"].instructions if exponent < 0 else 0)
         else:
             total += OPERATORS[step.op].instructions
@@ -236,7 +243,7 @@ def instructions(expression: Expr) -> int:
 
 
 def _sample(expression: Expr) -> Sample:
-    count = min(_MOST, max(_FEWEST, 1 << (_WORK // len(postorder(expression))).bit_length() - 1))
+    count = min(_MOST, max(_FEWEST, (1 << (_WORK // len(postorder(expression))).bit_length()) // 2))
     points = set(_points(count))
     if expression.symbols == {"x"}:
         points.update(b for b in bends(expression) if abs(b) <= ORDINARY)

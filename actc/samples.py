@@ -29,7 +29,10 @@ POINTS = tuple(
     for sign in (1, -1)
 )
 
-_BITS, _MOST_BITS = 96, 6000
+#: Binary scales of the values of other names, which 2^23 to 2^24 is divided by: mostly ordinary, tiny and large too.
+_SCALES = (*range(19, 25), *range(20, 24), 34, 8)
+
+_BITS, _MOST_BITS, _TINY = 96, 6000, 2000
 #: Bits of a value that must be certain beyond those of the fingerprint, so that no rounding falls the other way.
 _SPARE = 32
 _SMALLEST = sys.float_info.min
@@ -68,9 +71,11 @@ class Sampler:
         """The values of a free name."""
         if name == "x":
             return self.points
-        # A generator of its own for each name, and the same values in every process.
+        # A generator of its own for each name, and the same values in every process; 24 bits, so that no two names
+        # and no name and x have equal values or opposite ones.
         rng = random.Random(name)
-        some = [rng.choice(POINTS) for _ in self.points[::2]]
+        bits = [rng.randrange(2**23 + 1, 2**24, 2) * rng.choice((1, -1)) for _ in self.points[::2]]
+        some = [n * Fraction(2) ** -rng.choice(_SCALES) for n in bits]
         return [v for v in some for _ in (0, 1)][: len(self.points)]
 
     def point(self, place: int, names: Iterable[str]) -> dict[str, float]:
@@ -120,6 +125,9 @@ class Sampler:
         if not node.args:
             return [row.in_balls()] * len(self.points)
         value, columns = row.in_balls, [self._recalled(a) or self._values(a) for a in node.args]
+        if row.compares and node.args[0] is node.args[1]:
+            # The balls of a number and of itself overlap, but it has no other value than itself.
+            columns = [[ball(Fraction(0)) if v.is_finite() else v for v in columns[0]]] * 2
         found = []
         for args in zip(*columns, strict=True):
             for a in args:
@@ -151,13 +159,13 @@ class Sampler:
             if (token := self._token(v)) is not None:
                 return token
             # Where balls are finite the expression is defined, so that the rules tell what cancels.
-            if v.is_finite() and canonical(fixed).value == 0:
-                return _ZERO
-        # mpmath decides what balls cannot, as a floor just below a whole number.
-        value = fixed.evaluate_mp(_DIGITS)
-        with precision(self._bits):
-            token = self._token(flint.arb(mpmath.nstr(value, _DIGITS))) if mpmath.isfinite(value) else None
-        return "?" if token is None else token
+            if v.is_finite():
+                (v,) = self._finer[bits].values(canonical(fixed))
+                if (token := self._token(v)) is not None:
+                    return token
+        # What thousands of bits do not tell from 0. Where they tell a jump, a pole or an end of the domain from its
+        # neighbourhood no better, as floor(tanh(9999)), rounded numbers would only guess.
+        return _ZERO if v.is_finite() and v.abs_upper() < flint.arb(2) ** -_TINY else "?"
 
     def _token(self, v: Any) -> Token | None:
         """The leading digits of a ball, the same for every ball around a number; None if they are not certain."""
@@ -187,8 +195,10 @@ def _value(row: Operator, args: tuple[Any, ...]) -> Any:
         found = row.in_balls(*args)
         if not found.is_nan():
             return found
+        if _undefined(row, args):
+            return found
         if not all(a.is_exact() for a in args):
-            return found if _undefined(row, args) else _ANY
+            return _ANY
     if row.name == "where":
         condition, first, second = args
         if condition.is_zero():

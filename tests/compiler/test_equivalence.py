@@ -78,7 +78,19 @@ def test_equal_functions_are_proved_so(a: str, b: str) -> None:
     assert equivalent(a, b) and equivalent(a, b).witness is None
 
 
-@pytest.mark.parametrize(("a", "b"), [("sin(x)**2 + cos(x)**2", "1"), ("asinh(x)", "log(x + sqrt(x**2 + 1))")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("sin(x)**2 + cos(x)**2", "1"),
+        ("asinh(x)", "log(x + sqrt(x**2 + 1))"),
+        # Nearer to 1 than numbers of thousands of digits are.
+        ("floor(tanh(300*x))", "where(x < 0, -1, 0)"),
+        # Not the same where two names happen to be equal or opposite.
+        ("x**beta*x**gamma", "x**(beta + gamma)"),
+        ("where(x > y, 1, 0) + where(x < y, 1, 0)", "1"),
+        ("x**x*x", "x**(x + 1)"),
+    ],
+)
 def test_agreement_without_a_proof(a: str, b: str) -> None:
     assert equivalent(a, b).verdict == NUMERIC
 
@@ -109,6 +121,14 @@ def test_agreement_without_a_proof(a: str, b: str) -> None:
         ("where(x > 30.01, 1, 0)", "0*x"),
         ("x*beta", "x*gamma"),
         ("erfc(pi <= pi)", "x"),
+        # What is narrow or far out, of other names too.
+        ("max(silu(x), -0.2784645)", "silu(x)"),
+        ("where(x**3 > 7, where(x**3 < 7.000001, 1, 0), 0)", "0"),
+        ("relu(sin(x) - 0.999999)", "0"),
+        ("max(x**3, 1e12)", "1e12"),
+        ("floor(abs(x)/1000)", "0"),
+        ("relu(-log(abs(x)) - 30)", "0"),
+        ("max(beta, 100)", "100"),
         ("log(0)", "x"),
         ("atanh(1)", "atanh(-1)"),
         ("erfc(pi - pi)", "x > -1204112799115552300"),
