@@ -123,7 +123,9 @@ def test_the_cheap_form_has_no_more_instructions(e: Expr) -> None:
     assert instructions(simplify(e, "cheap")) <= instructions(e)
 
 
-@pytest.mark.parametrize("text", ["2**(x + asinh(x))", "gelu(x) - 2*x", "tanh(x - where(x > 0, 0, atan(0)))", "mish(sin(x))"])
+@pytest.mark.parametrize(
+    "text", ["2**(x + asinh(x))", "gelu(x) - 2*x", "tanh(x - where(x > 0, 0, atan(0)))", "mish(sin(x))"]
+)
 def test_nothing_is_cheaper_than_the_cheap_form(text: str) -> None:
     form = simplify(text, "cheap")
     assert simplify(form, "cheap") is form
@@ -131,7 +133,9 @@ def test_nothing_is_cheaper_than_the_cheap_form(text: str) -> None:
 
 @pytest.mark.parametrize("purpose", ["stable", "cheap"])
 @pytest.mark.parametrize(
-    "text", ["x**(1/0)", "x**(0/0) + x", "+".join(f"sin({n}*x)" for n in range(2500))], ids=["pole", "undefined", "long"]
+    "text",
+    ["x**(1/0)", "x**(0/0) + x", "+".join(f"sin({n}*x)" for n in range(2500))],
+    ids=["pole", "undefined", "long"],
 )
 def test_exponents_and_lengths_of_all_kinds(text: str, purpose: str) -> None:
     assert simplify(text, purpose).symbols == {"x"}
