@@ -146,6 +146,7 @@ def _add_unique(commands: Any) -> None:
     unique.set_defaults(handler=unique_command)
     source = unique.add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="expressions, one a line; - reads them")
+    source.add_argument("--file", dest="option_file", type=Path, metavar="FILE", help="the same by its name")
     source.add_argument("--space", metavar="SCHEMA", help="such as 'binary(unary(x),unary(x))', or a paper's by name")
     unique.add_argument(
         "--mode",
@@ -168,7 +169,8 @@ def unique_command(chosen: argparse.Namespace) -> int:
 
     if chosen.processes < 1:
         raise UsageError(f"--processes {chosen.processes}: write a number of 1 or more")
-    expressions = Space(chosen.space) if chosen.space is not None else expressions_in(chosen.file)
+    file = chosen.file or chosen.option_file
+    expressions = Space(chosen.space) if chosen.space is not None else expressions_in(file)
     total = expressions.count if isinstance(expressions, Space) else None
     with _progress("sorting", total) as progress:
         classes = unique(

@@ -331,6 +331,8 @@ def test_unique_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert cli.main(["unique", str(file), "--up-to-sign"]) == 0
     shown = capsys.readouterr().out
     assert "5 expressions, 2 functions" in shown and "-relu(x)" in shown
+    assert cli.main(["unique", "--file", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
 
 
 def test_unique_of_a_space(capsys: pytest.CaptureFixture[str]) -> None:
