@@ -345,7 +345,7 @@ def test_unique_of_a_space(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "FILE --space is required"),
+        ([], "FILE --file --space is required"),
         (["nowhere.txt"], "nowhere.txt cannot be read: No such file"),
         (["--space", "pangea"], "did you mean 'pangaea'"),
         (["--space", "unary(x"], "never closed"),
