@@ -57,3 +57,21 @@ def div(x, y):
 def sigmoid(x):
     e = tl.exp(-tl.abs(x))
     return tl.where(x < 0, e, 1.0) / (1 + e)
+
+
+@triton.jit
+def relu(x):
+    return tl.maximum(x, 0.0, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def sign(x):
+    return tl.where(x > 0, 1.0, tl.where(x < 0, -1.0, x))
+
+
+@triton.jit
+def saturate(x):
+    if x.dtype == tl.float64:
+        return tl.clamp(x, -1.7976931348623157e308, 1.7976931348623157e308, propagate_nan=tl.PropagateNan.ALL)
+    else:
+        return tl.clamp(x, -3.4028234663852886e38, 3.4028234663852886e38, propagate_nan=tl.PropagateNan.ALL)

@@ -29,6 +29,7 @@ from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
 
+_SHORT = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 #: Largest finite numbers by the name of the type.
 _LARGEST = {
     "float64": "1.7976931348623157e308",
@@ -76,6 +77,8 @@ class KernelSource:
     compute: str
     #: Whether CHANNELS and INNER are among its arguments.
     channels: bool
+    #: Its arguments' types by name as Triton writes them, constants left out.
+    signature: dict[str, str]
 
 
 def kernel_source(specification: Specification, name: str, device: ModuleType, prefix: str = "device.") -> KernelSource:
@@ -114,20 +117,17 @@ class _Writer:
         self._along = any(operands[i].place == CHANNEL for i in self._read)
 
     def kernel(self) -> KernelSource:
-        arguments = [f"{self._result(k)}_pointer" for k in self._stored]
-        arguments += [f"{self._result(k)}_sums_pointer" for k in self._summed]
-        arguments += ["grad_pointer"] if self._spec.needed is not None else []
-        arguments += [f"{self._names[i]}_pointer" for i in self._read]
         constants = {
-            "flat": ["numel", "BLOCK"],
-            "numbers": ["numel", "BLOCK", "PROGRAMS"],
-            "columns": ["outer", "ROWS", "COLUMNS", "PROGRAMS"],
-            "rows": ["outer", "ROWS", "COLUMNS", "PROGRAMS"],
+            "flat": ["BLOCK"],
+            "numbers": ["BLOCK", "PROGRAMS"],
+            "columns": ["ROWS", "COLUMNS", "PROGRAMS"],
+            "rows": ["ROWS", "COLUMNS", "PROGRAMS"],
         }[self._form]
         channels = self._along or self._form in ("columns", "rows")
         if channels:
             constants += ["CHANNELS", "INNER"]
-        arguments += [each if each.islower() else f"{each}: tl.constexpr" for each in constants]
+        signature = self._signature()
+        arguments = [*signature, *(f"{each}: tl.constexpr" for each in constants)]
         lines = [*self._opening(), *self._loads(), *self._instructions(), *self._stores(), *self._closing()]
         body = "".join(f"    {line}\n" if line else "\n" for line in lines)
         text = (
@@ -135,7 +135,16 @@ class _Writer:
             f'    """{self._description()}"""\n{body}'
         )
         stored, summed, read = tuple(self._stored), tuple(self._summed), tuple(self._read)
-        return KernelSource(text, stored, summed, read, self._form, self._compute, channels)
+        return KernelSource(text, stored, summed, read, self._form, self._compute, channels, signature)
+
+    def _signature(self) -> dict[str, str]:
+        operands, needed = self._spec.operands, self._spec.needed
+        types = {f"{self._result(k)}_pointer": operands[needed[k]].dtype if needed else self._spec.dtype for k in self._stored}
+        types |= {f"{self._result(k)}_sums_pointer": self._compute for k in self._summed}
+        types |= {} if needed is None else {"grad_pointer": self._spec.dtype}
+        types |= {f"{self._names[i]}_pointer": operands[i].dtype for i in self._read}
+        count = "numel" if self._form in ("flat", "numbers") else "outer"
+        return {**{name: f"*{_SHORT[dtype]}" for name, dtype in types.items()}, count: "i32"}
 
     def _description(self) -> str:
         text = str(self._spec.expression).replace("\\", "\\\\").replace('"""', "'''")
