@@ -29,6 +29,7 @@ from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
 
+_SIXTEEN_BITS = ("bfloat16", "float16")
 _SHORT = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 #: Largest finite numbers by the name of the type.
 _LARGEST = {
@@ -100,7 +101,7 @@ class _Writer:
         roots = [specification.expression]
         if specification.needed is not None:
             roots = [derivative(specification.expression, operands[i].name) for i in specification.needed]
-        self._fast = specification.dtype in ("bfloat16", "float16")
+        self._fast = specification.dtype in _SIXTEEN_BITS
         self._saturate = [saturates(root) for root in roots]
         self._program = pipeline.program(roots, keep=whole_rows(device))
         wide = specification.dtype == "float64" or not all(map(fits_float32, self._program.instructions))
@@ -297,11 +298,14 @@ class _Writer:
                 else:
                     lines.append(f"{result}_sum += tl.where(mask, {value}, 0.0)")
                 continue
+            dtype = self._spec.dtype if self._spec.needed is None else self._spec.operands[self._spec.needed[k]].dtype
             if limited:
-                largest = _LARGEST[self._spec.operands[self._spec.needed[k]].dtype if self._spec.needed else self._spec.dtype]
                 lines.append(f"{result} = {value}")
-                bounds = f"-{largest}, {largest}, propagate_nan=tl.PropagateNan.ALL"
-                value = f"tl.clamp({result}, {bounds})"
+                bounds = f"-{_LARGEST[dtype]}, {_LARGEST[dtype]}"
+                value = f"tl.clamp({result}, {bounds}, propagate_nan=tl.PropagateNan.ALL)"
+            if self._compute == "float64" and dtype in _SIXTEEN_BITS:
+                # The interpreter does not convert float64 to bfloat16.
+                value = f"({value}).to(tl.float32)"
             lines.append(f"tl.store({result}_pointer + start + lanes, {value}, mask=mask)")
         return self._indented(lines)
 
