@@ -138,11 +138,13 @@ def _add_compile(commands: Any) -> None:
         metavar="FORM",
         help=f"{', '.join(FORMS)} (default: torch, a file that needs only torch)",
     )
-    compile_.add_argument("--target", default="sm_90", metavar="GPU", help="for ptx: what it is for (default: %(default)s)")
+    compile_.add_argument(
+        "--target", default="sm_90", metavar="GPU", help="for ptx: what it is for (default: %(default)s)"
+    )
     compile_.add_argument(
         "--dtype", default="float32", choices=PTX_TYPES, help="for ptx: the type of the tensors (default: %(default)s)"
     )
-    compile_.add_argument("--gradients", action="store_true", help="for ptx: the kernel of the gradients, not of the value")
+    compile_.add_argument("--gradients", action="store_true", help="for ptx: the gradients' kernel, not the value's")
     compile_.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it (default: print it)")
     compile_.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
     compile_.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")

@@ -118,7 +118,11 @@ def number_source(value: float | None) -> str:
 def expand(root: Expr, keep: frozenset[str] = frozenset()) -> Expr:
     """The expression over primitive operators and the rows in ``keep``: every other definition written out, shared
     parts still shared."""
-    return rebuild(root, lambda node, args: _expanded(operator(node.name), args, keep) if node.kind == "apply" else node)
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        return _expanded(operator(node.name), args, keep) if node.kind == "apply" else node
+
+    return rebuild(root, build)
 
 
 def within_onnx(root: Expr) -> Expr:

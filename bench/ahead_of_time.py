@@ -24,9 +24,14 @@ from actc import Space, unique
 from actc.kernels import ahead_of_time, compile, device
 from actc.kernels.triton_source import kernel_source
 
-#: Instructions an element that an H100 has time for: by type, of the value and of the gradient. From its copy bandwidth,
-#: 3.0 TB/s, its 132 multiprocessors and four instructions of 32 threads a cycle.
-BUDGETS = {("bfloat16", "value"): 45, ("bfloat16", "gradients"): 67, ("float32", "value"): 89, ("float32", "gradients"): 134}
+#: Instructions an element that an H100 has time for: by type, of the value and of the gradient. From its copy
+#: bandwidth, 3.0 TB/s, its 132 multiprocessors and four instructions of 32 threads a cycle.
+BUDGETS = {
+    ("bfloat16", "value"): 45,
+    ("bfloat16", "gradients"): 67,
+    ("float32", "value"): 89,
+    ("float32", "gradients"): 134,
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ def main() -> None:
                 print(f"{i} classes in {time.perf_counter() - start:.0f} s", flush=True)
     report(kernels)
     chosen.json.parent.mkdir(exist_ok=True)
-    head = {"target": "sm_90", "triton": triton.__version__, "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")}
+    head: dict[str, object] = {"target": "sm_90", "triton": triton.__version__, "torch": torch.__version__}
+    head |= {"date": time.strftime("%Y-%m-%d")}
     head |= {"budgets": {f"{dtype} {direction}": budget for (dtype, direction), budget in BUDGETS.items()}}
     shares = {name: share for name, share, _ in summary(kernels)}
     rows = [asdict(each) for each in kernels]

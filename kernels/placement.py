@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -36,7 +37,7 @@ def place(operand: Tensor, result: Tensor) -> Place:
         return Place(NUMBER, order=order)
     along = [d for d in order if operand.shape[d] != 1]
     along.sort(key=lambda d: result.stride(d + missing), reverse=True)
-    for outer, inner in zip(along, along[1:], strict=False):
+    for outer, inner in itertools.pairwise(along):
         if result.stride(outer + missing) != result.stride(inner + missing) * result.shape[inner + missing]:
             raise Unfit("an operand is broadcast along dimensions that lie between its own")
     last = along[-1]

@@ -28,7 +28,7 @@ from .cache import Cache
 from .errors import BackendError
 from .key import Key
 from .layout import empty_result
-from .placement import CHANNEL, ELEMENT, NUMBER, Place, Unfit, place
+from .placement import CHANNEL, ELEMENT, Place, Unfit, place
 from .rounding import store_
 from .triton_source import Operand, Specification, kernel_source, module_source
 

@@ -15,12 +15,8 @@ from .triton_source import KernelSource, Operand, Specification, kernel_source
 if TYPE_CHECKING:
     from .compiled import CompiledActivation
 
-_SUMS = """        # A fixed number of programs, each of which sums what it meets: no atomics, the same bits in every run.
-        programs = programs if programs < PROGRAMS else PROGRAMS
-"""
-
-#: Types that kernels are written for; all 16-bit types share theirs, if it differs.
-_TYPES = ("float32", "bfloat16")
+#: Types that kernels are written for, and what the name of a kernel ends in that those before do not share.
+_TYPES = {"float32": "", "bfloat16": "_16_bits", "float16": "_float16"}
 
 
 def file_source(
@@ -32,24 +28,24 @@ def file_source(
     """The file's text; `expected` are points, values and gradients by all arguments, for its self-test."""
     from . import device
 
-    kernels = {
-        (dtype, name): kernel_source(_specification(activation, dtype, name), name, device, prefix="")
-        for dtype in _TYPES
-        for name in ("value", "gradients")
-    }
-    value, gradients = kernels["float32", "value"], kernels["float32", "gradients"]
-    texts = [value.text, gradients.text]
-    kernel_of = {name: name for name in ("value", "gradients")}
-    for name in kernel_of:
-        text = kernels["bfloat16", name].text
-        if text != kernels["float32", name].text:
-            texts.append(text.replace(f"def {name}(", f"def {name}_16_bits(", 1))
-            kernel_of[name] = f"({name} if operands[0].dtype == torch.float32 else {name}_16_bits)"
+    kernels: dict[str, str] = {}
+    tables = []
+    for name in ("value", "gradients"):
+        chosen = []
+        for dtype, ending in _TYPES.items():
+            source = kernel_source(_specification(activation, dtype, name), name, device, prefix="")
+            kernel = kernels.setdefault(source.text, f"{name}{ending}")
+            chosen.append(f"torch.{dtype}: {kernel}")
+        tables.append(f"{name.upper()} = {{{', '.join(chosen)}}}")
+    texts = [text.replace(f"def {name.partition('_')[0]}(", f"def {name}(", 1) for text, name in kernels.items()]
     used = set().union(*(re.findall(r"= (\w+)\(", text) for text in texts))
+    value, gradients = (
+        kernel_source(_specification(activation, "float32", name), name, device) for name in ("value", "gradients")
+    )
     count = len(activation.variables)
     points, values, slopes = expected
     names = ", ".join(activation.variables)
-    layer = "".join(f"        self.{name} = nn.Parameter(torch.full((), {start!r}))\n" for name, start in starts.items())
+    layer = "".join(f"        self.{name} = nn.Parameter(torch.tensor({start!r}))\n" for name, start in starts.items())
     layer = f"\n    def __init__(self):\n        super().__init__()\n{layer}" if layer else ""
     called = ", ".join([*activation.variables, *(f"self.{name}" for name in activation.parameters)])
     return f'''"""{described}
@@ -67,7 +63,11 @@ from torch import nn
 BLOCK, WARPS, PROGRAMS = 1024, 4, 1024
 
 
-{_copied(used, device)}{chr(10).join(f"{chr(10)}{text}" for text in texts).lstrip(chr(10))}
+{_copied(used, device)}{(chr(10) * 2).join(texts)}
+
+# The kernels by the type of the inputs.
+{chr(10).join(tables)}
+
 
 def same_layout(tensors):
     """Tensors of one shape as the kernels take them: without gaps, all in the memory order of the first."""
@@ -81,7 +81,7 @@ def same_layout(tensors):
 
 
 class Function(torch.autograd.Function):
-    """The value and its first derivatives; `tensors` are {count} input(s) of one shape, then parameters of one number."""
+    """The value and its first derivatives; `tensors` are inputs of one shape, then parameters, each a single number."""
 
     @staticmethod
     def forward(ctx, *tensors):
@@ -91,9 +91,8 @@ class Function(torch.autograd.Function):
         operands = [*inputs, *parameters]
         if out.numel():
             with torch.cuda.device_of(out):
-                {kernel_of["value"]}[triton.cdiv(out.numel(), BLOCK),](
-                    out, {_read(value)}out.numel(), BLOCK, num_warps=WARPS
-                )
+                grid = (triton.cdiv(out.numel(), BLOCK),)
+                VALUE[out.dtype][grid](out, {_read(value)}out.numel(), BLOCK, num_warps=WARPS)
         return out
 
     @staticmethod
@@ -106,13 +105,11 @@ class Function(torch.autograd.Function):
         grad = same_layout([like, grad])[1]
         results = [torch.empty_like(like) for _ in range({count})]
         programs = triton.cdiv(grad.numel(), BLOCK)
-{_SUMS if starts else ""}        sums = [like.new_empty(programs, dtype=torch.{gradients.compute}) for _ in operands[{count}:]]
-        with torch.cuda.device_of(like):
-            {kernel_of["gradients"]}[programs,](
-                *results, *sums, grad, {_read(gradients)}grad.numel(), BLOCK, {"PROGRAMS, " if starts else ""}num_warps=WARPS
+{_summed(gradients) if starts else ""}        with torch.cuda.device_of(like):
+            GRADIENTS[like.dtype][programs,](
+                {_gradient_arguments(gradients)}
             )
-        totals = [each.sum().to(p.dtype).view(p.shape) for each, p in zip(sums, operands[{count}:])]
-        return (*results, *totals)
+        return {"(*results, *(s.sum().to(p.dtype) for s, p in zip(sums, parameters)))" if starts else "tuple(results)"}
 
 
 def activation(*tensors):
@@ -162,6 +159,19 @@ def _specification(activation: CompiledActivation, dtype: str, kernel: str) -> S
     return Specification(activation.lowered, tuple(operands), dtype, needed)
 
 
+def _summed(gradients: KernelSource) -> str:
+    return f"""        # No more than a fixed number, each of which sums what it meets: no atomics, the same bits in every run.
+        programs = programs if programs < PROGRAMS else PROGRAMS
+        parameters = operands[-{len(gradients.summed)}:]
+        sums = [like.new_empty(programs, dtype=torch.{gradients.compute}) for _ in parameters]
+"""
+
+
+def _gradient_arguments(source: KernelSource) -> str:
+    sums, programs = ("*sums, ", "PROGRAMS, ") if source.summed else ("", "")
+    return f"*results, {sums}grad, {_read(source)}grad.numel(), BLOCK, {programs}num_warps=WARPS"
+
+
 def _read(source: KernelSource) -> str:
     """The operands that a kernel reads, as arguments."""
     return "".join(f"operands[{i}], " for i in source.read)
@@ -179,19 +189,18 @@ def _copied(names: Iterable[str], device: ModuleType) -> str:
             break
         wanted |= used
     lines = text.splitlines()
-    parts = []
+    constants: list[str] = []
+    functions: list[str] = []
     for node in needed:
         names_in = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)} - _defined(node)
         if isinstance(node, ast.FunctionDef):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            parts.append("\n".join(lines[first - 1 : node.end_lineno]) + "\n\n\n")
+            functions.append("\n".join(lines[first - 1 : node.end_lineno]) + "\n\n\n")
         elif isinstance(node, ast.Assign) and names_in <= {"triton", "tl", "float"}:
-            parts.append(f"{ast.unparse(node)}\n")
+            constants.append(f"{ast.unparse(node)}\n")
         elif isinstance(node, ast.Assign):
-            # A table of another module: its numbers.
-            parts += [f"{name} = tl.constexpr({getattr(device, name).value!r})\n" for name in sorted(_defined(node))]
-    constants = [part for part in parts if not part.endswith("\n\n\n")]
-    functions = [part for part in parts if part.endswith("\n\n\n")]
+            # From a table of another module: its numbers.
+            constants += [f"{each} = tl.constexpr({getattr(device, each).value!r})\n" for each in _defined(node)]
     return "".join([*constants, *(["\n\n"] if constants else []), *functions])
 
 

@@ -23,7 +23,6 @@ from actc import pipeline
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.operators import OPERATORS
-from actc.program import Program
 
 from .aten import saturates
 from .composed import fits_float32
@@ -139,13 +138,16 @@ class _Writer:
         return KernelSource(text, stored, summed, read, self._form, self._compute, channels, signature)
 
     def _signature(self) -> dict[str, str]:
-        operands, needed = self._spec.operands, self._spec.needed
-        types = {f"{self._result(k)}_pointer": operands[needed[k]].dtype if needed else self._spec.dtype for k in self._stored}
+        operands = self._spec.operands
+        types = {f"{self._result(k)}_pointer": self._stored_type(k) for k in self._stored}
         types |= {f"{self._result(k)}_sums_pointer": self._compute for k in self._summed}
-        types |= {} if needed is None else {"grad_pointer": self._spec.dtype}
+        types |= {} if self._spec.needed is None else {"grad_pointer": self._spec.dtype}
         types |= {f"{self._names[i]}_pointer": operands[i].dtype for i in self._read}
         count = "numel" if self._form in ("flat", "numbers") else "outer"
         return {**{name: f"*{_SHORT[dtype]}" for name, dtype in types.items()}, count: "i32"}
+
+    def _stored_type(self, k: int) -> str:
+        return self._spec.dtype if self._spec.needed is None else self._spec.operands[self._spec.needed[k]].dtype
 
     def _description(self) -> str:
         text = str(self._spec.expression).replace("\\", "\\\\").replace('"""', "'''")
@@ -298,7 +300,7 @@ class _Writer:
                 else:
                     lines.append(f"{result}_sum += tl.where(mask, {value}, 0.0)")
                 continue
-            dtype = self._spec.dtype if self._spec.needed is None else self._spec.operands[self._spec.needed[k]].dtype
+            dtype = self._stored_type(k)
             if limited:
                 lines.append(f"{result} = {value}")
                 bounds = f"-{_LARGEST[dtype]}, {_LARGEST[dtype]}"
@@ -349,10 +351,10 @@ def _own_name(name: str, position: int, device: ModuleType) -> str:
 
 
 #: Names that kernels use for themselves.
-_TAKEN = frozenset(
-    "triton tl device out start lanes mask numel outer block part channel inside row column first_row first_column "
-    "BLOCK PROGRAMS ROWS COLUMNS CHANNELS INNER".split()
-)
+_TAKEN = {
+    *("triton", "tl", "device", "out", "start", "lanes", "mask", "numel", "outer", "block", "part", "channel"),
+    *("inside", "row", "column", "first_row", "first_column", "BLOCK", "PROGRAMS", "ROWS", "COLUMNS", "CHANNELS", "INNER"),
+}
 
 
 def _literal(value: float) -> str:

@@ -201,7 +201,8 @@ def test_what_kernels_do_not_cover_is_said() -> None:
     with pytest.warns(UserWarning, match="dimensions that lie between its own"):
         assert torch.equal(f(x, x, beta=beta), reference(x, x, beta=beta))
     with pytest.warns(UserWarning, match="broadcast along different dimensions"):
-        assert torch.equal(f(x, torch.ones(4), beta=torch.ones(3, 1)), reference(x, torch.ones(4), beta=torch.ones(3, 1)))
+        y, beta = torch.ones(4), torch.ones(3, 1)
+        assert torch.equal(f(x, y, beta=beta), reference(x, y, beta=beta))
 
 
 def test_names_that_kernels_use_themselves() -> None:
