@@ -160,7 +160,7 @@ def _specification(activation: CompiledActivation, dtype: str, kernel: str) -> S
 
 
 def _summed(gradients: KernelSource) -> str:
-    return f"""        # No more than a fixed number, each of which sums what it meets: no atomics, the same bits in every run.
+    return f"""        # Not more than fit the device at once; without atomics, so that every run gives the same bits.
         programs = programs if programs < PROGRAMS else PROGRAMS
         parameters = operands[-{len(gradients.summed)}:]
         sums = [like.new_empty(programs, dtype=torch.{gradients.compute}) for _ in parameters]

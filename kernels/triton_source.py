@@ -353,7 +353,8 @@ def _own_name(name: str, position: int, device: ModuleType) -> str:
 #: Names that kernels use for themselves.
 _TAKEN = {
     *("triton", "tl", "device", "out", "start", "lanes", "mask", "numel", "outer", "block", "part", "channel"),
-    *("inside", "row", "column", "first_row", "first_column", "BLOCK", "PROGRAMS", "ROWS", "COLUMNS", "CHANNELS", "INNER"),
+    *("inside", "row", "column", "first_row", "first_column"),
+    *("BLOCK", "PROGRAMS", "ROWS", "COLUMNS", "CHANNELS", "INNER"),
 }
 
 

@@ -38,13 +38,19 @@ def tensors_of(row: Operator, dtype: torch.dtype, turn: int) -> list[Tensor]:
     return [lying, *same, *(each.to(dtype).expand(shape).clone() for each in others[count - 1 :])]
 
 
+#: All pairs of types and layouts, and five of them that hold every type and every layout.
+PAIRS = [(dtype, turn) for dtype in TYPES for turn in range(5)]
+SOME = [(dtype, turn) for turn, dtype in enumerate([*TYPES, torch.float32])]
+
+
+@pytest.mark.parametrize("pairs", [SOME, pytest.param(PAIRS, marks=pytest.mark.large)], ids=["some", "all"])
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_every_operator(row: Operator) -> None:
-    """Value, gradients and parameter gradients in every type and layout."""
-    for dtype in TYPES:
-        for turn in range(5):
-            for name, excess in excesses(expression(row), tensors_of(row, dtype, turn), "triton"):
-                assert excess <= 1, (dtype, turn, name, excess)
+def test_every_operator(row: Operator, pairs: list[tuple[torch.dtype, int]]) -> None:
+    """Value, gradients and parameter gradients."""
+    shift = ROWS.index(row)
+    for dtype, turn in pairs:
+        for name, excess in excesses(expression(row), tensors_of(row, dtype, turn + shift), "triton"):
+            assert excess <= 1, (dtype, turn, name, excess)
 
 
 def composition(seed: int) -> Expr:
@@ -80,7 +86,7 @@ def test_random_compositions(seed: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_awkward_values(row: Operator, dtype: torch.dtype) -> None:
     """NaN, infinities and the signs of zeros as the reference backend has them."""
-    x = torch.tensor([NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0], dtype=dtype)
+    x = torch.tensor([NAN, INF, -INF, 0.0, -0.0, 0.75, -0.75], dtype=dtype)
     others = [each.to(dtype) for each in sample(row).tensors[1:]]
     f, reference = (compile(expression(row), backend=backend) for backend in ("triton", "aten"))
     results = []
@@ -94,7 +100,7 @@ def test_awkward_values(row: Operator, dtype: torch.dtype) -> None:
     for got, true in zip(results[:2], results[2:], strict=True):
         same = torch.equal(got.isnan(), true.isnan()) and torch.equal(got.isinf(), true.isinf())
         assert same, (got, true)
-        signed = ~true.isnan()
+        signed = true.isinf() | (true == 0)
         assert torch.equal(torch.signbit(got[signed]), torch.signbit(true[signed])), (got, true)
 
 
