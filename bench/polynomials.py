@@ -145,6 +145,11 @@ def erfcx_scaled(t: Any) -> Any:
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
 
 
+def erfc_by(q: Any) -> Any:
+    x = (1 / q - 1) / mp.mpf("0.45")
+    return mp.exp(x * x) * mp.erfc(x) / q
+
+
 def relative(function: Function) -> Function:
     return lambda t: 1 / abs(function(t))
 
@@ -188,7 +193,7 @@ FITS = {
     "EXP": Fit(lambda r: (mp.expm1(r) - r) / r**2, abs, -0.3467, 0.3467, (5, 10, 0), "(e^r − 1 − r)/r²"),
     "EXPM1": Fit(lambda x: mp.expm1(x) / x, lambda x: x / mp.expm1(x), -0.5, 0.5, (0, 0, 4), "(e^x − 1)/x"),
     "LOG": Fit(lambda f: (mp.log1p(f) - f) / f**2, abs, -0.25, 0.5, (8, 20, 0), "(log(1 + f) − f)/f²"),
-    "LOG1P": Fit(lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), -0.25, 0.5, (0, 0, 5), "log(1 + x)/x"),
+    "LOG1P": Fit(lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), -0.25, 0.25, (0, 0, 4), "log(1 + x)/x"),
     "LOG1P_UNIT": Fit(lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), 0, 1, (0, 0, 5), "log(1 + x)/x"),
     "SIN": odd(mp.sin, 0.617, (3, 6, 0), "sin"),
     "COS": Fit(
@@ -199,12 +204,13 @@ FITS = {
         (2, 5, 0),
         "(cos(x) − 1 + x²/2)/x⁴ at u = x²",
     ),
-    "ASIN": odd(mp.asin, 0.25, (4, 12, 2), "asin"),
-    "ATAN": odd(mp.atan, 1, (8, 19, 4), "atan"),
-    "TANH": odd(mp.tanh, 0.36, (4, 10, 0), "tanh"),
+    "ASIN": odd(mp.asin, 0.25, (4, 12, 1), "asin"),
+    "ATAN": odd(mp.atan, 1, (8, 19, 3), "atan"),
+    "TANH": odd(mp.tanh, 0.36, (4, 10, 2), "tanh"),
     "SINH": odd(mp.sinh, 1, (3, 6, 1), "sinh"),
     "ASINH": odd(mp.asinh, 1, (7, 18, 3), "asinh"),
     "ATANH": odd(mp.atanh, 0.0401, (4, 9, 0), "atanh"),
+    "ATANH_WIDE": odd(mp.atanh, 0.25, (0, 0, 2), "atanh"),
     "ERF": Fit(
         lambda u: mp.erf(mp.sqrt(u)) / mp.sqrt(u) - 1,
         lambda u: mp.sqrt(u) / mp.erf(mp.sqrt(u)),
@@ -216,8 +222,12 @@ FITS = {
     "ERF_TAIL": Fit(lambda x: mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), 1, 4, (6, 0, 0), "log erfc(x)"),
     "ERF_TAIL_WIDE": Fit(lambda x: mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), 1, 6, (0, 17, 0), "log erfc(x)"),
     # To x = 10.06, where float32 ends, and 27.2 for float64.
-    "ERFCX": Fit(erfcx_scaled, relative(erfcx_scaled), -1, 0.541, (10, 0, 6), ERFCX_TEXT),
+    "ERFCX": Fit(erfcx_scaled, relative(erfcx_scaled), -1, 0.541, (10, 0, 0), ERFCX_TEXT),
     "ERFCX_WIDE": Fit(erfcx_scaled, relative(erfcx_scaled), -1, 0.802, (0, 23, 0), ERFCX_TEXT),
+    "ERF_TAIL_BINARY": Fit(
+        lambda x: mp.log(mp.erfc(x), 2), lambda x: mp.erfc(x) / mp.erf(x), 1, 4, (0, 0, 3), "log2 erfc(x)"
+    ),
+    "ERFC": Fit(erfc_by, relative(erfc_by), 0.181, 1, (0, 0, 5), "e^(x²)·erfc(x)/q at q = 1/(1 + 0.45·x)"),
     "I0E_NEAR": even(lambda x: mp.besseli(0, x), 64, (10, 18, 7), "I0(x)"),
     "I1E_NEAR": even(lambda x: mp.besseli(1, x) / x, 64, (10, 18, 6), "I1(x)/x"),
     "I0E_FAR": far(lambda x: scaled_i(0, x), 8, 0.5, (6, 24, 2), "i0e(x)"),
