@@ -62,7 +62,6 @@ TWO_OVER_PI_32 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 32, 8
 TWO_OVER_PI_64 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 64, 20))
 
 INF = tl.constexpr(float("inf"))
-NAN = tl.constexpr(float("nan"))
 
 
 # --- what the others are made of ---------------------------------------------------------------------------------
@@ -322,6 +321,7 @@ def saturate(x):
 
 @triton.jit
 def hypot(x, y):
+    x, y = tl.broadcast(x, y)
     a = tl.abs(x)
     b = tl.abs(y)
     # Scaled by a power of two near the larger, so that no square leaves the range.
@@ -372,18 +372,19 @@ def log(x):
         small = x < 1.1754943508222875e-38
         y = log_finite(tl.where(small, x * 16777216.0, x), tl.where(small, -24.0, 0.0))
     y = tl.where(x < INF, y, x)
-    return tl.where(x > 0, y, tl.where(x == 0, -INF, NAN))
+    return tl.where(x > 0, y, tl.where(x == 0, -INF, float("nan")))
 
 
 @triton.jit
 def log1p(x):
     y = tl.where(x < INF, log1p_finite(x, 0.0), x)
-    y = tl.where(x > -1, y, tl.where(x == -1, -INF, NAN))
+    y = tl.where(x > -1, y, tl.where(x == -1, -INF, float("nan")))
     return tl.where(x == 0, x, y)
 
 
 @triton.jit
 def pow(x, y):
+    x, y = tl.broadcast(x, y)
     a = tl.abs(x)
     # log a = e·log 2 + 2·atanh(s), s = f/(2 + f), in two numbers: y magnifies what a single one has lost.
     if x.dtype == tl.float64:
@@ -407,13 +408,13 @@ def pow(x, y):
     s += s
     high = first + s
     low = tl.fma(low, 2.0, rest) + (s - (high - first))
-    high = tl.where(a == 0, -INF, tl.where(a == INF, INF, high))
+    high = tl.where(a == 0, -INF, tl.where(a < INF, high, a))
     product = y * high
     product_low = tl.fma(y, low, tl.fma(y, high, -product))
     z = scaled_exp(1.0, product, tl.where(tl.abs(product) < 2000, product_low, 0.0))
     whole = tl.floor(y) == y
     odd = whole & (tl.floor(y * 0.5) * 2 != y)
-    z = tl.where((x < 0) & (x > -INF) & ~whole, NAN, tl.where((bits(x) < 0) & odd, -z, z))
+    z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
     return tl.where((x == 1) | (y == 0) | ((a == 1) & (tl.abs(y) == INF)), 1.0, z)
 
 
@@ -496,7 +497,7 @@ def sin(x):
     q, s, c = sine_and_cosine(a)
     y = tl.where((q & 1) != 0, c, s)
     y = tl.where(((q & 2) != 0) != (x < 0), -y, y)
-    return tl.where(x == 0, x, tl.where(a < INF, y, NAN))
+    return tl.where(x == 0, x, tl.where(a < INF, y, float("nan")))
 
 
 @triton.jit
@@ -505,7 +506,7 @@ def cos(x):
     q, s, c = sine_and_cosine(a)
     y = tl.where((q & 1) != 0, s, c)
     y = tl.where(((q + 1) & 2) != 0, -y, y)
-    return tl.where(a < INF, y, NAN)
+    return tl.where(a < INF, y, float("nan"))
 
 
 @triton.jit
@@ -514,7 +515,7 @@ def tan(x):
     q, s, c = sine_and_cosine(a)
     odd = (q & 1) != 0
     y = tl.where(odd, -c, s) * reciprocal_near(tl.where(odd, s, c))
-    return tl.where(x == 0, x, tl.where(a < INF, tl.where(x < 0, -y, y), NAN))
+    return tl.where(x == 0, x, tl.where(a < INF, tl.where(x < 0, -y, y), float("nan")))
 
 
 @triton.jit
@@ -600,7 +601,7 @@ def acosh(x):
     t = x - 1
     huge = x > 1073741824.0
     y = log1p_finite(tl.where(huge, t, t + sqrt(tl.fma(t, t, 2 * t))), tl.where(huge, 1.0, 0.0))
-    return tl.where(x < 1, NAN, tl.where(x < INF, y, x))
+    return tl.where(x < 1, float("nan"), tl.where(x < INF, y, x))
 
 
 @triton.jit
@@ -804,10 +805,11 @@ def fast_log1p(x):
 
 @triton.jit
 def fast_pow(x, y):
+    x, y = tl.broadcast(x, y)
     z = tl.exp2(y * log2_near(tl.abs(x)))
     whole = tl.floor(y) == y
     odd = whole & (tl.floor(y * 0.5) * 2 != y)
-    z = tl.where((x < 0) & (x > -INF) & ~whole, NAN, tl.where((bits(x) < 0) & odd, -z, z))
+    z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
     return tl.where((x == 1) | (y == 0) | ((x == -1) & (tl.abs(y) == INF)), 1.0, z)
 
 
@@ -841,6 +843,7 @@ def fast_div(x, y):
 
 @triton.jit
 def fast_hypot(x, y):
+    x, y = tl.broadcast(x, y)
     a = tl.abs(x)
     b = tl.abs(y)
     e = tl.minimum(tl.maximum(tl.maximum(bits(a), bits(b)) & 0x7F800000, 0x800000), 0x7E800000)
@@ -931,7 +934,7 @@ def fast_acosh(x):
     huge = x > 1e9
     far = log2_normal(tl.where(huge, x, x + sqrt_normal(tl.fma(t, t, 2 * t))))
     y = tl.where(huge, far + 1, far) * 0.6931471805599453
-    return tl.where(x < 1, NAN, y)
+    return tl.where(x < 1, float("nan"), y)
 
 
 @triton.jit
