@@ -224,7 +224,7 @@ def _known(backend: str) -> str:
     if not isinstance(backend, str):
         raise refused("backend", backend, "write its name, or \"auto\"")
     if backend not in BACKENDS:
-        known = sorted(BACKENDS)
+        known = ["auto", *sorted(BACKENDS.keys() - {"auto"})]
         advice = suggestion(backend, known) or f": known are {', '.join(known)}"
         raise UnknownBackendError(f"unknown backend {backend!r}{advice}")
     return backend

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -234,7 +236,9 @@ def ptx(activation: CompiledActivation, target: str, dtype: str, gradients: bool
 
     wanted = specification(activation, getattr(torch, dtype), gradients)
     try:
-        return str(compiled(wanted, "gradients" if gradients else "value", target).asm["ptx"])
+        # Triton prints what the assembler said.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return str(compiled(wanted, "gradients" if gradients else "value", target).asm["ptx"])
     except PTXASError as error:
         raise BackendError(f"Triton cannot compile for {target}: write one that it knows, such as sm_90") from error
 
