@@ -204,7 +204,7 @@ FITS = {
         (2, 5, 0),
         "(cos(x) − 1 + x²/2)/x⁴ at u = x²",
     ),
-    "ASIN": odd(mp.asin, 0.25, (4, 12, 1), "asin"),
+    "ASIN": odd(mp.asin, 0.25, (4, 12, 2), "asin"),
     "ATAN": odd(mp.atan, 1, (8, 19, 3), "atan"),
     "TANH": odd(mp.tanh, 0.36, (4, 10, 2), "tanh"),
     "SINH": odd(mp.sinh, 1, (3, 6, 1), "sinh"),

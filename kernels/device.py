@@ -141,6 +141,14 @@ def reciprocal_near(x):
 
 
 @triton.jit
+def quotient_near(x, y):
+    """x/y to little more than half a unit, for finite x and y from 2^-126 to 2^126."""
+    inverse = reciprocal_near(y)
+    z = x * inverse
+    return tl.fma(tl.fma(-y, z, x), inverse, z)
+
+
+@triton.jit
 def exp_reduced(x):
     """n and r with x = n·log 2 + r, |r| ≤ log(2)/2; n as an integer."""
     # Adding 1.5·2^23 rounds to a whole number, which the lowest bits of the sum then hold. The first part of log 2 has
@@ -514,7 +522,7 @@ def tan(x):
     a = tl.abs(x)
     q, s, c = sine_and_cosine(a)
     odd = (q & 1) != 0
-    y = tl.where(odd, -c, s) * reciprocal_near(tl.where(odd, s, c))
+    y = quotient_near(tl.where(odd, -c, s), tl.where(odd, s, c))
     return tl.where(x == 0, x, tl.where(a < INF, tl.where(x < 0, -y, y), float("nan")))
 
 
@@ -627,15 +635,20 @@ def erf(x):
 
 
 @triton.jit
-def erfc(x):
-    a = limited(tl.abs(x), 0.0, 30.0)
+def erfc_tail(a, factor, square, low):
+    """factor·erfc(a) for 0 ≤ a ≤ 30, where a² is square + low."""
     # (a − 3)/(a + 3), near -1 to the last digit.
     inverse = reciprocal_near(a + 3)
     t = tl.fma(inverse, -6.0, 1.0)
     t = tl.fma(tl.fma(-a, t, tl.fma(t + 1, -3.0, a)), inverse, t)
+    return scaled_exp(factor * quotient_near(polynomial(t, ERFCX.value), tl.fma(a, 2.0, 1.0)), -square, -low)
+
+
+@triton.jit
+def erfc(x):
+    a = limited(tl.abs(x), 0.0, 30.0)
     square = a * a
-    factor = polynomial(t, ERFCX.value) * reciprocal_near(tl.fma(a, 2.0, 1.0))
-    tail = scaled_exp(factor, -square, -tl.fma(a, a, -square))
+    tail = erfc_tail(a, 1.0, square, tl.fma(a, a, -square))
     return tl.where(x < 0, 2 - tail, tail)
 
 
@@ -688,7 +701,7 @@ def i1e_slope(x):
 @triton.jit
 def sigmoid(x):
     e = exp(-tl.abs(x))
-    return tl.where(x < 0, e, 1.0) * reciprocal_near(1 + e)
+    return quotient_near(tl.where(x < 0, e, 1.0), 1 + e)
 
 
 @triton.jit
@@ -700,6 +713,31 @@ def softplus(x, beta):
 @triton.jit
 def log_sigmoid(x):
     return min(x, 0.0) - log1p_unit(exp(-tl.abs(x)))
+
+
+@triton.jit
+def silu(x):
+    # Factors of e^(x/2): e^x alone would lose its digits below the normal range before x multiplies it.
+    g = exp(-0.5 * tl.abs(x))
+    return tl.where(x < 0, x * g * g, x) * reciprocal_near(tl.fma(g, g, 1.0))
+
+
+@triton.jit
+def gelu(x):
+    a = limited(tl.abs(x), 0.0, 40.0)
+    square = a * a
+    tail = erfc_tail(a * 0.7071067811865476, 0.5 * a, 0.5 * square, 0.5 * tl.fma(a, a, -square))
+    return tl.where(x < 0, tl.where(x == -INF, float("nan"), -tail), x - tail)
+
+
+@triton.jit
+def mish(x):
+    g = exp(-0.5 * tl.abs(x))
+    w = g * g
+    negative = x < 0
+    above = tl.where(negative, x * g * g * (w + 2), x * tl.fma(w, 2.0, 1.0))
+    return above * reciprocal_near(tl.fma(tl.where(negative, w, w + w), tl.where(negative, w + 2, w + 1),
+                                          tl.where(negative, 2.0, 1.0)))  # fmt: skip
 
 
 # --- fast ones, for results that are stored in 16 bits -----------------------------------------------------------
@@ -967,8 +1005,8 @@ def fast_erfc(x):
 
 @triton.jit
 def fast_gelu(x):
-    tail = x * 0.5 * erfc_by_exp(tl.abs(x) * 0.7071067811865476, x * x * 0.7213475204444817)
-    return tl.where(x < 0, tail, x - tail)
+    half = 0.5 * erfc_by_exp(tl.abs(x) * 0.7071067811865476, x * x * 0.7213475204444817)
+    return x * tl.where(x < 0, half, 1 - half)
 
 
 @triton.jit
@@ -1039,4 +1077,4 @@ def fast_mish(x):
     # tanh(softplus(x)) = n/(n + 2), n = w(w + 2), w = e^x; to the right it is 1 long before w² leaves the range.
     w = tl.exp2(tl.minimum(x, 30.0) * 1.4426950408889634)
     n = w * (w + 2)
-    return x * n * reciprocal_near(n + 2)
+    return x * (n * reciprocal_near(n + 2))
