@@ -63,7 +63,8 @@ class CompiledActivation:
     `f(x)` or `f(x, y)` takes a tensor per variable, in the order of `variables`, broadcast against each other: float64,
     float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
     or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
-    and rounded once to the type of the inputs. Derivatives of any order, torch.func, torch.compile, torch.export and
+    and rounded once to the type of the inputs; by Triton, which "auto" takes for tensors on a GPU, in float64 for
+    float64 inputs and in float32 for others. Derivatives of any order, torch.func, torch.compile, torch.export and
     ONNX export work, and subclasses of Tensor, with these limits:
 
     - torch.compile, ONNX and subclasses that know torch's own operations alone (DTensor, jagged nested tensors) compute
@@ -140,8 +141,8 @@ class CompiledActivation:
     def source(self, form: str = "aten") -> str:
         """Python source of this activation.
 
-        "aten": the functions that are evaluated, value and derivatives. "torch": a file of its own that needs only
-        torch, with an `nn.Module` and a self-test.
+        "aten": value and derivatives over torch's operations. "torch": a file of its own that needs only torch, with an
+        `nn.Module` and a self-test. "triton": one that needs only torch and triton, with kernels for GPUs.
         """
         from .emission import FORMS
 

@@ -184,7 +184,7 @@ class _Writer:
                 *numbers,
                 "lanes = tl.arange(0, BLOCK)",
                 *sums,
-                "for block in range(tl.program_id(0), tl.cdiv(numel, BLOCK), PROGRAMS):",
+                "for block in range(tl.program_id(0), tl.cdiv(tl.cast(numel, tl.int64), BLOCK), PROGRAMS):",
                 "    start = tl.cast(block, tl.int64) * BLOCK",
                 "    mask = start + lanes < numel",
             ]
@@ -199,9 +199,10 @@ class _Writer:
                 "row = tl.arange(0, ROWS)",
                 "lanes = row[:, None] * CHANNELS + channel[None, :]",
                 *sums,
-                "for block in range(part, tl.cdiv(outer, ROWS), PROGRAMS):",
-                "    start = tl.cast(block, tl.int64) * (ROWS * CHANNELS)",
-                "    mask = (block * ROWS + row < outer)[:, None] & inside[None, :]",
+                "for block in range(part, tl.cdiv(tl.cast(outer, tl.int64), ROWS), PROGRAMS):",
+                "    first_row = tl.cast(block, tl.int64) * ROWS",
+                "    start = first_row * CHANNELS",
+                "    mask = (first_row + row < outer)[:, None] & inside[None, :]",
             ]
         return [
             *numbers,
@@ -212,10 +213,11 @@ class _Writer:
             "column = tl.arange(0, COLUMNS)",
             "lanes = row[:, None] * (CHANNELS * INNER) + column[None, :]",
             *sums,
-            "for block in range(part, tl.cdiv(outer, ROWS) * tl.cdiv(INNER, COLUMNS), PROGRAMS):",
-            "    first_row = block // tl.cdiv(INNER, COLUMNS) * ROWS",
-            "    first_column = block % tl.cdiv(INNER, COLUMNS) * COLUMNS",
-            "    start = (tl.cast(first_row, tl.int64) * CHANNELS + channel) * INNER + first_column",
+            "across = tl.cdiv(INNER, COLUMNS)",
+            "for block in range(part, tl.cdiv(tl.cast(outer, tl.int64), ROWS) * across, PROGRAMS):",
+            "    first_row = tl.cast(block, tl.int64) // across * ROWS",
+            "    first_column = tl.cast(block % across, tl.int32) * COLUMNS",
+            "    start = (first_row * CHANNELS + channel) * INNER + first_column",
             "    mask = (first_row + row < outer)[:, None] & (first_column + column < INNER)[None, :]",
         ]
 
@@ -353,7 +355,7 @@ def _own_name(name: str, position: int, device: ModuleType) -> str:
 #: Names that kernels use for themselves.
 _TAKEN = {
     *("triton", "tl", "device", "out", "start", "lanes", "mask", "numel", "outer", "block", "part", "channel"),
-    *("inside", "row", "column", "first_row", "first_column"),
+    *("inside", "row", "column", "across", "first_row", "first_column"),
     *("BLOCK", "PROGRAMS", "ROWS", "COLUMNS", "CHANNELS", "INNER"),
 }
 
