@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import count
 
 from actc.evaluation import constant_value
@@ -55,7 +55,7 @@ class Program:
         code: dict[int, str] = {}
         tensors: dict[int, str] = {}
         anchor = self.inputs[0] if self.inputs else None
-        conditions = self.conditions
+        conditions = self._pure_conditions()
         # A parameter may be named v3; the prefix of the function's own names is one that no input's name starts with.
         prefixes = ("_" * i + "v" for i in count())
         local = next(p for p in prefixes if not any(name.startswith(p) for name in self.inputs))
@@ -95,14 +95,13 @@ class Program:
         body = "".join(f"    {line}\n" for line in lines)
         return f"def {function_name}({', '.join(self.inputs)}):\n{body}    return ({results},)\n"
 
-    @cached_property
-    def conditions(self) -> frozenset[int]:
+    def _pure_conditions(self) -> set[int]:
         """Comparisons that are used only as the condition of a choice, and may stay boolean."""
         pure = {i for i, ins in enumerate(self.instructions) if ins.op in ("lt", "le", "gt", "ge", "eq", "ne")}
         pure.difference_update(self.outputs)
         for instruction in self.instructions:
             pure.difference_update(instruction.args[1:] if instruction.op == "where" else instruction.args)
-        return frozenset(pure)
+        return pure
 
 
 def number_source(value: float | None) -> str:

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import builtins
 import functools
-import inspect
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 from actc import pipeline
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.operators import OPERATORS
+from actc.program import Instruction, Program
 
 from .aten import saturates
 from .composed import fits_float32
@@ -102,8 +101,11 @@ class _Writer:
             roots = [derivative(specification.expression, operands[i].name) for i in specification.needed]
         self._fast = specification.dtype in _SIXTEEN_BITS
         self._saturate = [saturates(root) for root in roots]
-        self._program = pipeline.program(roots, keep=whole_rows(device))
+        self._program = pipeline.program(roots, keep=whole_rows(device, self._fast))
         wide = specification.dtype == "float64" or not all(map(fits_float32, self._program.instructions))
+        if wide and self._fast:
+            self._fast = False
+            self._program = pipeline.program(roots, keep=whole_rows(device, False))
         self._compute = "float64" if wide else "float32"
         self._names = [_own_name(each.name, i, device) for i, each in enumerate(operands)]
         self._read = [i for i, each in enumerate(operands) if each.name in self._program.inputs]
@@ -114,6 +116,8 @@ class _Writer:
         if self._summed:
             along = any(operands[needed[k]].place == CHANNEL for k in self._summed)
             self._form = ("rows" if specification.inner else "columns") if along else "numbers"
+        scalar = (NUMBER, CHANNEL) if self._form == "rows" else (NUMBER,)
+        self._truths = _truths(self._program, {each.name for each in operands if each.place in scalar})
         self._along = any(operands[i].place == CHANNEL for i in self._read)
 
     def kernel(self) -> KernelSource:
@@ -265,25 +269,35 @@ class _Writer:
         program, instruction = self._program, self._program.instructions[i]
         row, args = OPERATORS[instruction.op], [code[a] for a in instruction.args]
         number = [program.instructions[a].op == "constant" for a in instruction.args]
+        if i in self._truths and row.name in _LOGIC:
+            return f" {_LOGIC[row.name]} ".join(args)
         if row.name == "where":
-            condition = args[0] if instruction.args[0] in program.conditions else f"{args[0]} != 0"
+            condition = args[0] if instruction.args[0] in self._truths else f"{args[0]} != 0"
             if number[1] and (number[2] or self._compute == "float64"):
                 args[1] = self._typed(args[1])
             if number[2] and self._compute == "float64":
                 args[2] = self._typed(args[2])
             return f"tl.where({condition}, {args[1]}, {args[2]})"
-        function = next((f for f in self._functions(row.name) if hasattr(self._device, f)), None)
+        cheap = self._by_arithmetic(row.name, args, program.instructions[instruction.args[-1]].value)
+        if cheap is not None:
+            return cheap
+        function = next((f for f in _functions(row.name, self._fast) if hasattr(self._device, f)), None)
         if function is None:
             assert row.aten is not None and "torch" not in row.aten and "{t" not in row.aten, row.name
             right = row.aten.format(*args)
-            if row.image == (0.0, 1.0) and i not in program.conditions:
+            if row.image == (0.0, 1.0) and i not in self._truths:
                 return self._type(f"({right})")
             return right
         given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
         return f"{self._prefix}{function}({', '.join(given)})"
 
-    def _functions(self, name: str) -> list[str]:
-        return [f"fast_{name}", name] if self._fast and self._compute == "float32" else [name]
+    def _by_arithmetic(self, name: str, args: Sequence[str], last: float | None) -> str | None:
+        """Division by a constant as a multiplication, where that is exact or accurate enough; powers as products."""
+        if name == "div" and last and math.isfinite(last):
+            exact = abs(math.frexp(last)[0]) == 0.5 and fits_float32(Instruction("constant", value=1 / last))
+            return f"{args[0]} * {_literal(1 / last)}" if exact or self._fast else None
+        products = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 4.0: "({0} * {0}) * ({0} * {0})"}
+        return products[last].format(args[0]) if name == "pow" and last in products else None
 
     def _typed(self, literal: str) -> str:
         """A constant of the type that is computed in: by itself it would be float32, or whatever holds it."""
@@ -328,20 +342,53 @@ class _Writer:
         return lines
 
 
+#: What is done to truths by arithmetic on their zeros and ones, where all that counts is whether the result is zero.
+_LOGIC = {"mul": "&", "add": "|"}
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+
+def _truths(program: Program, single: set[str]) -> frozenset[int]:
+    """Comparisons, and sums and products of such, that are used only as conditions, and so may stay boolean.
+
+    `single` are the inputs that are single numbers: Triton's interpreter cannot combine their truths with others'.
+    """
+    instructions = program.instructions
+    numbers: set[int] = set()
+    truths: set[int] = set()
+    for i, each in enumerate(instructions):
+        if each.op == "constant" or (each.name in single if each.op == "input" else numbers.issuperset(each.args)):
+            numbers.add(i)
+        alike = len({a in numbers for a in each.args}) == 1
+        if each.op in _COMPARISONS or (each.op in _LOGIC and alike and truths.issuperset(each.args)):
+            truths.add(i)
+    truths.difference_update(program.outputs)
+    count = -1
+    while count != len(truths):
+        count = len(truths)
+        for i, each in enumerate(instructions):
+            if i in truths and each.op in _LOGIC and truths.issuperset(each.args):
+                continue
+            if each.op in _LOGIC:
+                truths.discard(i)
+            truths.difference_update(each.args[each.op == "where" :])
+    return frozenset(truths)
+
+
 def module_source(kernels: Sequence[str]) -> str:
     """A module that holds kernels."""
     return "import triton\nimport triton.language as tl\n\nfrom actc.kernels import device\n\n\n" + "\n\n".join(kernels)
 
 
 @functools.cache
-def whole_rows(device: ModuleType) -> frozenset[str]:
-    """Rows with a definition for which the module `device` has a function all the same."""
+def whole_rows(device: ModuleType, fast: bool) -> frozenset[str]:
+    """Rows with a definition for which the module `device` has a function all the same, `fast` ones counted."""
     rows = (row for row in OPERATORS.values() if not row.primitive)
-    return frozenset(row.name for row in rows if row.arity == _arity(getattr(device, row.name, None)))
+    return frozenset(row.name for row in rows if any(hasattr(device, name) for name in _functions(row.name, fast)))
 
 
-def _arity(function: Any) -> int | None:
-    return len(inspect.signature(function.fn).parameters) if hasattr(function, "fn") else None
+def _functions(name: str, fast: bool) -> list[str]:
+    """What an operator's function may be called, the best first."""
+    return [f"fast_{name}", name] if fast else [name]
 
 
 def _own_name(name: str, position: int, device: ModuleType) -> str:

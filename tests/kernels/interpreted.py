@@ -78,7 +78,7 @@ def composed_tensors(dtype: torch.dtype, seed: int) -> list[Tensor]:
 @pytest.mark.parametrize("seed", [pytest.param(s, marks=[pytest.mark.large] if s >= 20 else []) for s in range(300)])
 def test_random_compositions(seed: int) -> None:
     for dtype in TYPES:
-        for name, excess in excesses(composition(seed), composed_tensors(dtype, seed), "triton"):
+        for name, excess in excesses(composition(seed), composed_tensors(dtype, seed), "triton", depth=3):
             assert excess <= 1, (str(composition(seed)), dtype, name, excess)
 
 
@@ -265,3 +265,13 @@ def test_values_agree_with_numpy() -> None:
     x = np.linspace(-5, 5, 2000)
     got = compile("x*sigmoid(x)", backend="triton")(torch.from_numpy(x))
     np.testing.assert_allclose(got.numpy(), x / (1 + np.exp(-x)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("text", ["x**beta", "x**y", "hypot(x, beta)", "where((x > beta)*(beta > 0) + (x < 0), x, 3)"])
+@pytest.mark.parametrize("shape", [(), (3, 1, 1), (6,)])
+def test_numbers_beside_tensors(text: str, shape: tuple[int, ...]) -> None:
+    x = layouts(torch.linspace(0.3, 2, 7, dtype=torch.float64))["contiguous"]
+    other = x.flip(0) if "y" in text and "beta" not in text else torch.full(shape, 1.6, dtype=torch.float64)
+    for dtype in TYPES:
+        for name, excess in excesses(parse(text), [x.to(dtype), other.to(dtype)], "triton"):
+            assert excess <= 1, (dtype, name, excess)

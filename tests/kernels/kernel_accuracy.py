@@ -14,7 +14,7 @@ from actc.kernels import compile
 from actc.kernels.aten import tensor_function
 
 TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
-#: What an error may be, in units of u·(|f| + Σ|x·∂f/∂x|), u the unit roundoff of the tensors' type.
+#: What an operator's error may be, in units of u·(|f| + Σ|x·∂f/∂x|), u the unit roundoff of the tensors' type.
 ROUNDINGS = 8
 
 
@@ -37,11 +37,13 @@ def parameter_shapes() -> dict[str, tuple[int, ...]]:
     return {"layer": (), "channel": (3, 1, 1), "neuron": (6,), "neurons": (4, 6), "batch": (2, 1, 1, 1)}
 
 
-def excesses(expression: Expr, tensors: Sequence[Tensor], backend: str) -> Iterator[tuple[str, float]]:
+def excesses(
+    expression: Expr, tensors: Sequence[Tensor], backend: str, depth: int = 1
+) -> Iterator[tuple[str, float]]:
     """For the value and each gradient: its name and its largest error over the allowed one; at most 1 passes.
 
-    `tensors` are the variables' and then the parameters'. The allowed error is `ROUNDINGS` units, or that of torch's
-    operations in the type of the tensors where they are worse.
+    `tensors` are the variables' and then the parameters'. The allowed error is `ROUNDINGS` units for each of `depth`
+    operators inside each other, or that of torch's operations in the type of the tensors where they are worse.
     """
     f = compile(expression, backend=backend)
     names = (*f.variables, *f.parameters)
@@ -63,7 +65,7 @@ def excesses(expression: Expr, tensors: Sequence[Tensor], backend: str) -> Itera
         ours, theirs = ((each.double() - true).abs() / allowed for each in (got, other))
         assert ours[ordinary].isfinite().all(), (name, got, true)
         worst = torch.cat([theirs[ordinary & theirs.isfinite()].flatten(), torch.zeros(1)]).max()
-        yield name, float((ours[ordinary] / max(float(worst), ROUNDINGS)).max()) if ordinary.any() else 0.0
+        yield name, float((ours[ordinary] / max(float(worst), ROUNDINGS * depth)).max()) if ordinary.any() else 0.0
 
 
 def _by_torch(
