@@ -99,9 +99,13 @@ def main() -> None:
     head: dict[str, object] = {"target": "sm_90", "triton": triton.__version__, "torch": torch.__version__}
     head |= {"date": time.strftime("%Y-%m-%d")}
     head |= {"budgets": {f"{dtype} {direction}": budget for (dtype, direction), budget in BUDGETS.items()}}
-    shares = {name: share for name, share, _ in summary(kernels)}
-    rows = [asdict(each) for each in kernels]
-    chosen.json.write_text(json.dumps({**head, "within_budget": shares, "kernels": rows}, indent=1), encoding="utf-8")
+    head |= {"classes": len(classes), "kernels": len(kernels)}
+    head |= {"spilling": sum(each.spills > 0 for each in kernels)}
+    head |= {"narrower_than_16_bytes": sum(each.narrowest_access < 16 for each in kernels)}
+    head |= {"within_budget": {name: round(share, 4) for name, share, _ in summary(kernels)}}
+    rows = [json.dumps(asdict(each)) for _, _, outside in summary(kernels) for each in outside]
+    text = json.dumps(head, indent=2)[:-2] + ',\n  "outside": [\n    ' + ",\n    ".join(rows) + "\n  ]\n}\n"
+    chosen.json.write_text(text, encoding="utf-8")
 
 
 def summary(kernels: list[Kernel]) -> list[tuple[str, float, list[Kernel]]]:

@@ -285,7 +285,7 @@ class _Writer:
         if function is None:
             assert row.aten is not None and "torch" not in row.aten and "{t" not in row.aten, row.name
             right = row.aten.format(*args)
-            if row.image == (0.0, 1.0) and i not in self._truths:
+            if row.compares and i not in self._truths:
                 return self._type(f"({right})")
             return right
         given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
@@ -344,7 +344,6 @@ class _Writer:
 
 #: What is done to truths by arithmetic on their zeros and ones, where all that counts is whether the result is zero.
 _LOGIC = {"mul": "&", "add": "|"}
-_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
 def _truths(program: Program, single: set[str]) -> frozenset[int]:
@@ -359,7 +358,8 @@ def _truths(program: Program, single: set[str]) -> frozenset[int]:
         if each.op == "constant" or (each.name in single if each.op == "input" else numbers.issuperset(each.args)):
             numbers.add(i)
         alike = len({a in numbers for a in each.args}) == 1
-        if each.op in _COMPARISONS or (each.op in _LOGIC and alike and truths.issuperset(each.args)):
+        compares = each.op in OPERATORS and OPERATORS[each.op].compares
+        if compares or (each.op in _LOGIC and alike and truths.issuperset(each.args)):
             truths.add(i)
     truths.difference_update(program.outputs)
     count = -1
