@@ -1,13 +1,13 @@
 """Errors and instructions of the device functions.
 
-python bench/device_functions.py [--target sm_90] [--json FILE] prints for each function of actc.kernels.device the largest
-error of the accurate one in float32 and float64, in units in the last place, of the fast one the relative error over all
-numbers of bfloat16 and float16, and the instructions that one call costs an element on one of NVIDIA's GPUs.
+python bench/device_functions.py [--target sm_90] [--json FILE] prints for each function of actc.kernels.device the
+largest error of the accurate one in float32 and float64, in units in the last place, of the fast one the relative error
+over all numbers of bfloat16 and float16, and the instructions that one call costs an element on one of NVIDIA's GPUs.
 python bench/device_functions.py --errors [--few] measures the errors alone and prints them as JSON. It runs in Triton's
 interpreter, so a process of its own has to set TRITON_INTERPRET=1. --few: fewer points, as the tests do.
 
-The interpreter's reciprocals and roots are exact to half a unit, NVIDIA's instructions to about one: what is measured is
-the worst of three runs, in which they are right and one unit off to either side.
+The interpreter's reciprocals and roots are exact to half a unit, NVIDIA's instructions to about one: what is measured
+is the worst of three runs, in which they are right and one unit off to either side.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import platform
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,6 @@ def call(name: str, *arguments: Array) -> Array:
 
 def reference(row: Operator, *arguments: Array) -> Array:
     """In float64 by numpy, or by the definition."""
-    if row.name == "saturate":
-        return np.clip(arguments[0], -np.finfo(np.float32).max, np.finfo(np.float32).max)
     if row.numpy is not None:
         return np.asarray(row.numpy(*arguments))
     definition = row.text("definition")
@@ -114,8 +112,8 @@ def awkward(dtype: Any) -> Array:
     """Zeros, infinities, NaN, the ends of the range, and numbers beside those where functions are put together."""
     f = np.finfo(dtype)
     special = [0, f.tiny, f.smallest_subnormal, f.tiny / 2, f.max, np.inf, 1e-20, 1e-10, 1e10, 1e20]
-    joints = np.array([1e-9, 0.25, 1 / 3, 0.5, 0.6, 0.785398, 1, 1.5, 2, 3, 4, 8, 20, 30, 87.33, 88.72, 103.97, 2.0**30, 709.78])
-    beside = joints * (1 + np.arange(-4, 5)[:, None] * float(f.eps) / 2)
+    joints = [1e-9, 0.25, 1 / 3, 0.5, 0.6, 0.785398, 1, 1.5, 2, 3, 4, 8, 20, 30, 87.33, 88.72, 103.97, 2.0**30, 709.78]
+    beside = np.array(joints) * (1 + np.arange(-4, 5)[:, None] * float(f.eps) / 2)
     found = np.concatenate([special, beside.ravel()]).astype(dtype)
     return np.concatenate([found, -found, [dtype(np.nan)]])
 
@@ -162,13 +160,16 @@ def unit_errors(found: Array, exact: Array, dtype: Any) -> Array:
 
 
 def steepness(row: Operator, x: Array) -> Array:
-    """|x·f′(x)|, by which the slope of i1e is measured about its irrational zero."""
-    return np.abs((reference(row, x * (1 + 1e-6)) - reference(row, x * (1 - 1e-6))) / 2e-6)
+    """|x·f′(x)| where i1e's slope has an irrational zero, by which it is measured there; else 0."""
+    slope = np.abs((reference(row, x * (1 + 1e-6)) - reference(row, x * (1 - 1e-6))) / 2e-6)
+    return np.where((np.abs(x) > 0.5) & (np.abs(x) < 4), slope, 0)
 
 
 def accurate_32(name: str, count: int) -> dict[str, Any]:
     row, given = OPERATORS[name], arguments(name, np.float32, count)
     exact = reference(row, *(a.astype(np.float64) for a in given))
+    if name == "saturate":
+        exact = np.clip(exact, -np.finfo(np.float32).max, np.finfo(np.float32).max)
     worst, at, signs = 0.0, 0, True
     runs = [(RECIPROCAL, ROOT)]
     if name not in EXACT:
@@ -177,10 +178,8 @@ def accurate_32(name: str, count: int) -> dict[str, Any]:
         found = call(name, *given)
         errors = unit_errors(found, exact, np.float32)
         if name == "i1e_slope":
-            x = given[0].astype(np.float64)
-            about = (np.abs(x) > 0.1) & (np.abs(x) < 8)
-            size = np.maximum(np.abs(exact), steepness(row, x)).astype(np.float32)
-            errors = np.where(about, np.abs(found - exact) / np.spacing(size), errors)
+            steep = steepness(row, given[0].astype(np.float64)).astype(np.float32)
+            errors = np.where(steep > np.abs(exact), np.abs(found - exact) / np.spacing(steep), errors)
         zero = (exact == 0) & (found == 0)
         signs &= bool(np.all(np.signbit(found[zero]) == np.signbit(exact[zero])))
         if errors.max() >= worst:
@@ -192,18 +191,21 @@ def accurate_32(name: str, count: int) -> dict[str, Any]:
 def accurate_64(name: str, count: int) -> dict[str, Any]:
     row, given = OPERATORS[name], arguments(name, np.float64, count)
     given = [a[:: max(1, len(a) // (3 * count))] for a in given]
-    found = call(name, *given)
+    found, by_numpy = call(name, *given), reference(row, *given)
+    steep = steepness(row, given[0]) if name == "i1e_slope" else np.zeros(len(found))
     # Where the two terms of these agree, 1/x has to be seen beside 1.
     mp.mp.prec = 2300 if name in ("i0e_minus_i1e", "i1e_slope") else 140
     worst, at = 0.0, 0
     for i, value in enumerate(found):
-        exact = row.oracle(*(mp.mpf(float(a[i])) for a in given))
+        # At infinities mpmath has conventions of its own.
+        finite = all(np.isfinite(a[i]) for a in given)
+        exact = row.oracle(*(mp.mpf(float(a[i])) for a in given)) if finite else mp.mpf(float(by_numpy[i]))
         near = float(exact)
-        if value == near or (np.isnan(value) and np.isnan(near)):
-            error = 0.0 if not np.isfinite(near) else float(abs(mp.mpf(float(value)) - exact) / float(np.spacing(abs(near))))
+        if not np.isfinite(near) or not np.isfinite(value):
+            error = 0.0 if value == near or (np.isnan(value) and np.isnan(near)) else np.inf
         else:
-            error = float(abs(mp.mpf(float(value)) - exact) / float(np.spacing(abs(near)))) if np.isfinite(near) else np.inf
-        if not error <= worst:
+            error = float(abs(mp.mpf(float(value)) - exact) / float(np.spacing(max(abs(near), steep[i]))))
+        if error > worst:
             worst, at = error, i
     return {"ulp": worst, "at": [float(a[at]) for a in given]}
 
@@ -226,13 +228,14 @@ def fast(name: str, kind: str) -> dict[str, Any]:
         exact = reference(row, *(a.astype(np.float64) for a in given))
         size = np.maximum(np.abs(exact), 2.0**-126 if kind == "bfloat16" else 2.0**-14)
         if name == "i1e_slope":
-            size = np.maximum(size, np.where(np.isfinite(x), steepness(row, x.astype(np.float64)), 0))
+            size = np.maximum(size, steepness(row, x.astype(np.float64)))
         if name == "pow":
             # The logarithm of x as if x were off by 2^-21.
             size = size * (1 + np.abs(given[1]) * 2.0**-7)
         errors = np.abs(found - exact) / size
     largest = {"bfloat16": 3.3895e38, "float16": 65504.0}[kind]
-    same = (np.isnan(found) & np.isnan(exact)) | (found == exact) | ((np.abs(exact) > largest) & (np.abs(found) > largest))
+    beyond = (np.abs(exact) > largest) & (np.abs(found) > largest) & (found * exact > 0)
+    same = (np.isnan(found) & np.isnan(exact)) | (found == exact) | beyond
     errors = np.where(same, 0, np.where(np.isnan(errors), np.inf, errors))
     at = int(errors.argmax())
     return {"relative": float(errors.max()), "at": [float(a[at]) for a in given]}
@@ -260,22 +263,28 @@ def costs(name: str, target: str, kind: str) -> dict[str, float]:
 
     kernel = one if arity(name.removeprefix("fast_")) == 1 else two
     plain, found = counted("abs" if kernel is one else "max", kernel), counted(name, kernel)
-    own = found.instructions_per_element - plain.instructions_per_element
-    return {"instructions": own, "special": found.special_per_element, "registers": found.registers, "spills": found.spills}
+    return {
+        "instructions": found.instructions_per_element - plain.instructions_per_element,
+        "special": found.special_per_element,
+        "registers": found.registers,
+        "spills": found.spills,
+    }
 
 
 def table(target: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    command = [sys.executable, __file__, "--errors"]
-    run = subprocess.run(command, env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=True)
-    print(f"{'':14} {'ulp 32':>8} {'ulp 64':>8} {'instr.':>7} {'MUFU':>5}   fast: {'2^ bf16':>8} {'2^ fp16':>8} {'instr.':>7} {'MUFU':>5}")
+    command, environment = [sys.executable, __file__, "--errors"], os.environ | {"TRITON_INTERPRET": "1"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    print("accurate:       ulp f32  ulp f64  instr. special   fast: bf16 2^  fp16 2^  instr. special")
     for name, found in json.loads(run.stdout).items():
         found["cost"] = costs(name, target, "fp32")
-        line = f"{name:14} {found['float32']['ulp']:8.2f} {found['float64']['ulp']:8.2f}"
-        line += f" {found['cost']['instructions']:7.1f} {found['cost']['special']:5.1f}"
+        figures = [found[kind]["ulp"] for kind in ("float32", "float64")]
+        figures += [found["cost"][kind] for kind in ("instructions", "special")]
+        line = f"{name:14}" + "{:9.2f}{:9.2f}{:8.1f}{:8.1f}".format(*figures)
         if name in device.FAST_ERROR:
             found["fast cost"] = costs(f"fast_{name}", target, "bf16")
-            line += "         " + "".join(f" {np.log2(found[f'fast {k}']['relative']):8.1f}" for k in ("bfloat16", "float16"))
-            line += f" {found['fast cost']['instructions']:7.1f} {found['fast cost']['special']:5.1f}"
+            figures = [np.log2(found[f"fast {kind}"]["relative"]) for kind in ("bfloat16", "float16")]
+            figures += [found["fast cost"]["instructions"], found["fast cost"]["special"]]
+            line += "      " + "{:9.1f}{:9.1f}{:8.1f}{:8.1f}".format(*figures)
         print(line, flush=True)
         yield name, found
 

@@ -2,8 +2,8 @@
 
 python bench/polynomials.py [NAME ...] prints the tuples, all or those named, with the largest error of each; redirected
 into a file it is the module. The fit is Remez's exchange on a fine grid, in 60-digit arithmetic. Coefficients for
-float32 are rounded one after the other, lowest first, each time with the others fitted anew, so that the rounding of one
-is taken up by those behind it.
+float32 are rounded one after the other, lowest first, each time with the others fitted anew, so that the rounding of
+one is taken up by those behind it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def fit(task: Fit, degree: int, rounded: bool) -> tuple[tuple[float, ...], Any]:
     found = tuple(float(c) for c in best)
     if rounded:
         # Where the variable changes its sign, to fit anew divides by nearly 0: there it is better to stop early.
-        tried = (_rounded(grid, values, weights, best, count) for count in range(degree + 1) if count < 4 or count == degree)
+        counts = {*range(min(4, degree + 1)), degree}
+        tried = (_rounded(grid, values, weights, best, count) for count in sorted(counts))
         found = min(tried, key=error)
     return found, error(found)
 
@@ -150,11 +151,18 @@ def erfc_by(q: Any) -> Any:
     return mp.exp(x * x) * mp.erfc(x) / q
 
 
+def below_1(x: Any) -> Any:
+    """By which an error of log erfc(x) becomes one of erf(x) = 1 − erfc(x)."""
+    return mp.erfc(x) / mp.erf(x)
+
+
 def relative(function: Function) -> Function:
     return lambda t: 1 / abs(function(t))
 
 
-def near(function: Function, high: float, degrees: tuple[int, int, int], text: str, weight: Function | None = None) -> Fit:
+def near(
+    function: Function, high: float, degrees: tuple[int, int, int], text: str, weight: Function | None = None
+) -> Fit:
     """e^(x/2)·f(x), which is flatter, on [0, high] at t = 2x/high − 1."""
     half = mp.mpf(high) / 2
 
@@ -191,6 +199,7 @@ def curved(x: Any) -> Any:
 ERFCX_TEXT = "(1 + 2x)·e^(x²)·erfc(x) at t = (x − 3)/(x + 3)"
 FITS = {
     "EXP": Fit(lambda r: (mp.expm1(r) - r) / r**2, abs, -0.3467, 0.3467, (5, 10, 0), "(e^r − 1 − r)/r²"),
+    "EXP_WIDE": Fit(lambda r: (mp.expm1(r) - r) / r**2, abs, -0.5, 0.5, (6, 11, 0), "(e^r − 1 − r)/r²"),
     "EXPM1": Fit(lambda x: mp.expm1(x) / x, lambda x: x / mp.expm1(x), -0.5, 0.5, (0, 0, 4), "(e^x − 1)/x"),
     "LOG": Fit(lambda f: (mp.log1p(f) - f) / f**2, abs, -0.25, 0.5, (8, 20, 0), "(log(1 + f) − f)/f²"),
     "LOG1P": Fit(lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), -0.25, 0.25, (0, 0, 4), "log(1 + x)/x"),
@@ -219,14 +228,12 @@ FITS = {
         (6, 11, 3),
         "erf(x)/x − 1 at u = x²",
     ),
-    "ERF_TAIL": Fit(lambda x: mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), 1, 4, (6, 0, 0), "log erfc(x)"),
-    "ERF_TAIL_WIDE": Fit(lambda x: mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), 1, 6, (0, 17, 0), "log erfc(x)"),
+    "ERF_TAIL": Fit(lambda x: mp.log(mp.erfc(x)), below_1, 1, 4, (6, 0, 0), "log erfc(x)"),
+    "ERF_TAIL_WIDE": Fit(lambda x: mp.log(mp.erfc(x)), below_1, 1, 6, (0, 17, 0), "log erfc(x)"),
     # To x = 10.06, where float32 ends, and 27.2 for float64.
     "ERFCX": Fit(erfcx_scaled, relative(erfcx_scaled), -1, 0.541, (10, 0, 0), ERFCX_TEXT),
     "ERFCX_WIDE": Fit(erfcx_scaled, relative(erfcx_scaled), -1, 0.802, (0, 23, 0), ERFCX_TEXT),
-    "ERF_TAIL_BINARY": Fit(
-        lambda x: mp.log(mp.erfc(x), 2), lambda x: mp.erfc(x) / mp.erf(x), 1, 4, (0, 0, 3), "log2 erfc(x)"
-    ),
+    "ERF_TAIL_BINARY": Fit(lambda x: mp.log(mp.erfc(x), 2), below_1, 1, 4, (0, 0, 3), "log2 erfc(x)"),
     "ERFC": Fit(erfc_by, relative(erfc_by), 0.181, 1, (0, 0, 5), "e^(x²)·erfc(x)/q at q = 1/(1 + 0.45·x)"),
     "I0E_NEAR": even(lambda x: mp.besseli(0, x), 64, (10, 18, 7), "I0(x)"),
     "I1E_NEAR": even(lambda x: mp.besseli(1, x) / x, 64, (10, 18, 6), "I1(x)/x"),
@@ -239,7 +246,7 @@ FITS = {
 }  # fmt: skip
 
 
-HEAD = '''"""Polynomials for the device functions, lowest power first, and the digits of 2/π; made by bench/polynomials.py."""
+HEAD = '''"""Polynomials for the device functions, lowest power first, and 2/π; made by bench/polynomials.py."""
 
 '''
 TAIL = '''

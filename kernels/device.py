@@ -1,10 +1,10 @@
 """Device functions: every operator that Triton does not write itself, as ``triton.jit`` functions by its name.
 
-``exp(x)`` and so on are the accurate ones, for float32 and float64; ``fast_exp(x)`` and so on take and return float32
-for results that are stored in 16 bits. They need neither libdevice nor, but for NVIDIA's reciprocal, root and exponential
-in the fast ones, anything beyond plain arithmetic: so they run in Triton's interpreter, on AMD's GPUs, and on NVIDIA's,
-at a fraction of libdevice's instructions. Polynomials are in :mod:`actc.coefficients`. NaN, infinities and signed zeros
-are those of the rows' numpy functions.
+``exp(x)`` and so on are the accurate ones, for float32 and float64; ``fast_exp(x)`` and so on take and return float32,
+for results that are stored in 16 bits. Arguments are tensors of one type. Polynomials (:mod:`actc.coefficients`) and
+bit arithmetic take the place of libdevice: so the functions run in Triton's interpreter, on AMD's GPUs, and on NVIDIA's
+at a fraction of its instructions. Of NVIDIA's own they use reciprocals and roots, in the fast functions exponentials,
+logarithms and tanh too. NaN, infinities and signed zeros are those of the rows' numpy functions.
 """
 
 import triton
@@ -16,6 +16,7 @@ from actc import coefficients
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 EXP = tl.constexpr((coefficients.EXP_32, coefficients.EXP_64))
+EXP_WIDE = tl.constexpr((coefficients.EXP_WIDE_32, coefficients.EXP_WIDE_64))
 LOG = tl.constexpr((coefficients.LOG_32, coefficients.LOG_64))
 SIN = tl.constexpr((coefficients.SIN_32, coefficients.SIN_64))
 COS = tl.constexpr((coefficients.COS_32, coefficients.COS_64))
@@ -85,34 +86,22 @@ def horner(t, c: tl.constexpr):
 @triton.jit
 def polynomial(t, pair: tl.constexpr):
     """By the first coefficients of the pair in float32, by the second in float64."""
-    if t.dtype == tl.float64:
-        y = horner(t, pair[1])
-    else:
-        y = horner(t, pair[0])
-    return y
+    return horner(t, pair[1]) if t.dtype == tl.float64 else horner(t, pair[0])
 
 
 @triton.jit
 def bits(x):
-    if x.dtype == tl.float64:
-        i = x.to(tl.int64, bitcast=True)
-    else:
-        i = x.to(tl.int32, bitcast=True)
-    return i
+    return x.to(tl.int64, bitcast=True) if x.dtype == tl.float64 else x.to(tl.int32, bitcast=True)
 
 
 @triton.jit
 def number(i):
-    if i.dtype == tl.int64:
-        x = i.to(tl.float64, bitcast=True)
-    else:
-        x = i.to(tl.float32, bitcast=True)
-    return x
+    return i.to(tl.float64, bitcast=True) if i.dtype == tl.int64 else i.to(tl.float32, bitcast=True)
 
 
 @triton.jit
 def with_sign(y, x):
-    """y ≥ 0 with the sign of x, that of a zero too."""
+    """y, if it is positive, with the sign of x, that of a zero too."""
     if x.dtype == tl.float64:
         z = number(bits(y) | (bits(x) & -0x8000000000000000))
     else:
@@ -123,18 +112,21 @@ def with_sign(y, x):
 @triton.jit
 def limited(x, low: tl.constexpr, high: tl.constexpr):
     """x between two numbers; NaN stays."""
-    return tl.clamp(x, low, high, propagate_nan=tl.PropagateNan.ALL)
+    # tl.clamp between -a and a does not compile for float64 and sm_90 (Triton 3.9: no fmin.nan.xorsign.abs).
+    return min(max(x, low), high)
+
+
+@triton.jit
+def by_instruction(asm: tl.constexpr, x):
+    """One of NVIDIA's instructions."""
+    return tl.inline_asm_elementwise(asm, "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1)
 
 
 @triton.jit
 def reciprocal_near(x):
     """1/x to one unit in the last place, for x from 2^-126 to 2^126; 0 beyond."""
-    if INTERPRETED:
-        y = 1 / x
-    elif x.dtype == tl.float64:
-        y = 1 / x
-    elif on_nvidia():
-        y = tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1)
+    if not INTERPRETED and on_nvidia() and x.dtype == tl.float32:
+        y = by_instruction("rcp.approx.ftz.f32 $0, $1;", x)
     else:
         y = 1 / x
     return y
@@ -142,7 +134,7 @@ def reciprocal_near(x):
 
 @triton.jit
 def quotient_near(x, y):
-    """x/y to little more than half a unit, for finite x and y from 2^-126 to 2^126."""
+    """x/y to little more than half a unit, for finite x and y from 2^-126 to 2^126; -0 becomes 0."""
     inverse = reciprocal_near(y)
     z = x * inverse
     return tl.fma(tl.fma(-y, z, x), inverse, z)
@@ -175,11 +167,7 @@ def expm1_of_rest(r):
 @triton.jit
 def power_of_two(i):
     """2^i, a normal number."""
-    if i.dtype == tl.int64:
-        y = number((i << 52) + 0x3FF0000000000000)
-    else:
-        y = number((i << 23) + 0x3F800000)
-    return y
+    return number((i << 52) + 4607182418800017408) if i.dtype == tl.int64 else number((i << 23) + 1065353216)
 
 
 @triton.jit
@@ -192,10 +180,7 @@ def times_power_of_two(y, i):
 @triton.jit
 def scaled_exp(factor, x, low):
     """factor·e^(x + low), where low is what x lacks."""
-    if x.dtype == tl.float64:
-        x = limited(x, -800.0, 800.0)
-    else:
-        x = limited(x, -110.0, 100.0)
+    x = limited(x, -800.0, 800.0) if x.dtype == tl.float64 else limited(x, -110.0, 100.0)
     i, r = exp_reduced(x)
     return times_power_of_two(tl.fma(factor, expm1_of_rest(r + low), factor), i)
 
@@ -217,10 +202,10 @@ def log_of_rest(f):
 def split(x):
     """e and f with x = 2^e·(1 + f), for normal finite x > 0; f from -1/4 to 1/2, exactly."""
     if x.dtype == tl.float64:
-        i = (bits(x) - 0x3FE8000000000000) & -0x10000000000000
+        i = (bits(x) - 0x3FE8000000000001) & -0x10000000000000
         e = i.to(tl.float64) * 2.220446049250313e-16
     else:
-        i = (bits(x) - 0x3F400000) & -0x800000
+        i = (bits(x) - 0x3F400001) & -0x800000
         e = i.to(tl.float32) * 1.1920928955078125e-07
     return e, number(bits(x) - i) - 1
 
@@ -238,11 +223,11 @@ def log1p_finite(x, shift):
     # 1 + x = 2^e·(1 + f), but f from x itself, whose digits 1 + x has lost: x·2^-e + (2^-e − 1).
     u = 1 + x
     if x.dtype == tl.float64:
-        i = (bits(u) - 0x3FE8000000000000) & -0x10000000000000
+        i = (bits(u) - 0x3FE8000000000001) & -0x10000000000000
         e = tl.fma(i.to(tl.float64), 2.220446049250313e-16, shift)
         scale = number(0x4010000000000000 - i)
     else:
-        i = (bits(u) - 0x3F400000) & -0x800000
+        i = (bits(u) - 0x3F400001) & -0x800000
         e = tl.fma(i.to(tl.float32), 1.1920928955078125e-07, shift)
         scale = number(0x40800000 - i)
     # By 4·2^-e, which is normal for every e.
@@ -271,21 +256,13 @@ def odd_polynomial(x, pair: tl.constexpr):
 @triton.jit
 def div(x, y):
     """x/y rounded to the nearest."""
-    if x.dtype == tl.float64:
-        z = x / y
-    else:
-        z = tl.div_rn(x, y)
-    return z
+    return x / y if x.dtype == tl.float64 else tl.div_rn(x, y)
 
 
 @triton.jit
 def sqrt(x):
     """The root rounded to the nearest."""
-    if x.dtype == tl.float64:
-        y = tl.sqrt(x)
-    else:
-        y = tl.sqrt_rn(x)
-    return y
+    return tl.sqrt(x) if x.dtype == tl.float64 else tl.sqrt_rn(x)
 
 
 @triton.jit
@@ -334,7 +311,8 @@ def hypot(x, y):
     b = tl.abs(y)
     # Scaled by a power of two near the larger, so that no square leaves the range.
     if x.dtype == tl.float64:
-        e = tl.minimum(tl.maximum(tl.maximum(bits(a), bits(b)) & 0x7FF0000000000000, 0x10000000000000), 0x7FD0000000000000)
+        e = tl.maximum(bits(a), bits(b)) & 0x7FF0000000000000
+        e = tl.minimum(tl.maximum(e, 0x10000000000000), 0x7FD0000000000000)
         s = number(0x7FE0000000000000 - e)
     else:
         e = tl.minimum(tl.maximum(tl.maximum(bits(a), bits(b)) & 0x7F800000, 0x800000), 0x7E800000)
@@ -357,18 +335,22 @@ def exp(x):
 
 @triton.jit
 def expm1(x):
+    near = tl.abs(x) < 0.5
+    i, r = exp_reduced(limited(x, -50.0, 800.0 if x.dtype == tl.float64 else 100.0))
+    # Not reduced where the two terms below would cancel.
+    i = tl.where(near, 0, i)
+    r = tl.where(near, x, r)
+    p = tl.fma(r * r, polynomial(r, EXP_WIDE.value), r)
+    # 2^i·(e^r − 1) + (2^i − 1), by halves, since 2^i itself may be beyond the range. What rounding adds to 2^i/2 − 1/2
+    # is half a unit for one i: it is taken from p.
     if x.dtype == tl.float64:
-        i, r = exp_reduced(limited(x, -50.0, 800.0))
-        tiny: tl.constexpr = 1e-17
-        most: tl.constexpr = 1024
+        s = power_of_two(tl.minimum(i, 1024) - 1)
+        q = tl.where(i == 54, p - 5.551115123125783e-17, p)
     else:
-        i, r = exp_reduced(limited(x, -50.0, 100.0))
-        tiny: tl.constexpr = 1e-9
-        most: tl.constexpr = 128
-    # 2^n·(e^r − 1) + (2^n − 1), by halves, since 2^n itself may be beyond the range.
-    s = power_of_two(tl.minimum(i, most) - 1)
-    y = tl.fma(s, expm1_of_rest(r), s - 0.5)
-    return tl.where(tl.abs(x) < tiny, x, y + y)
+        s = power_of_two(tl.minimum(i, 128) - 1)
+        q = tl.where(i == 25, p - 2.9802322387695312e-08, p)
+    y = tl.fma(s, q, s - 0.5)
+    return tl.where(near, with_sign(p, x), y + y)
 
 
 @triton.jit
@@ -412,11 +394,13 @@ def pow(x, y):
     s = f * inverse
     s_low = tl.fma(-s, f - (d - 2), tl.fma(-s, d, f)) * inverse
     u = s * s
-    low = tl.fma(s * u, polynomial(u, ATANH.value), s_low)
+    low = tl.fma(s * u, polynomial(u, ATANH.value), tl.fma(s_low, u, s_low))
     s += s
     high = first + s
     low = tl.fma(low, 2.0, rest) + (s - (high - first))
-    high = tl.where(a == 0, -INF, tl.where(a < INF, high, a))
+    total = high + low
+    low += high - total
+    high = tl.where(a == 0, -INF, tl.where(a < INF, total, a))
     product = y * high
     product_low = tl.fma(y, low, tl.fma(y, high, -product))
     z = scaled_exp(1.0, product, tl.where(tl.abs(product) < 2000, product_low, 0.0))
@@ -626,10 +610,7 @@ def erf(x):
     a = tl.abs(x)
     u = a * a
     # 1 from there on, to the last digit.
-    if x.dtype == tl.float64:
-        b = limited(a, 0.0, 6.0)
-    else:
-        b = limited(a, 0.0, 4.0)
+    b = limited(a, 0.0, 6.0) if x.dtype == tl.float64 else limited(a, 0.0, 4.0)
     far = 1 - exp_within(polynomial(b, ERF_TAIL.value))
     return with_sign(tl.where(a < 1, tl.fma(a, polynomial(u, ERF.value), a), far), x)
 
@@ -654,11 +635,7 @@ def erfc(x):
 
 @triton.jit
 def inverse_root(x):
-    if x.dtype == tl.float64:
-        y = 1 / tl.sqrt(x)
-    else:
-        y = tl.rsqrt(x)
-    return y
+    return 1 / tl.sqrt(x) if x.dtype == tl.float64 else tl.rsqrt(x)
 
 
 @triton.jit
@@ -732,12 +709,12 @@ def gelu(x):
 
 @triton.jit
 def mish(x):
+    # tanh(softplus(x)) = n/(n + 2), n = e^x(e^x + 2); to the right divided through by e^2x, w = e^-|x|.
     g = exp(-0.5 * tl.abs(x))
     w = g * g
-    negative = x < 0
-    above = tl.where(negative, x * g * g * (w + 2), x * tl.fma(w, 2.0, 1.0))
-    return above * reciprocal_near(tl.fma(tl.where(negative, w, w + w), tl.where(negative, w + 2, w + 1),
-                                          tl.where(negative, 2.0, 1.0)))  # fmt: skip
+    above = tl.where(x < 0, x * g * g * (w + 2), x * tl.fma(w, 2.0, 1.0))
+    below = tl.where(x < 0, tl.fma(w, w + 2, 2.0), tl.fma(w, 2 * w + 2, 1.0))
+    return above * reciprocal_near(below)
 
 
 # --- fast ones, for results that are stored in 16 bits -----------------------------------------------------------
@@ -780,43 +757,20 @@ FAST_ERROR = {
 
 
 @triton.jit
-def by_instruction(asm: tl.constexpr, x):
-    return tl.inline_asm_elementwise(asm, "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1)
-
-
-@triton.jit
 def exp2_near(x):
     """2^x, 0 where that is below the normal range."""
-    if INTERPRETED:
-        y = tl.exp2(x)
-    elif on_nvidia():
-        y = by_instruction("ex2.approx.ftz.f32 $0, $1;", x)
-    else:
-        y = tl.exp2(x)
-    return y
+    return by_instruction("ex2.approx.ftz.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.exp2(x)
 
 
 @triton.jit
 def log2_near(x):
-    if INTERPRETED:
-        y = tl.log2(x)
-    elif on_nvidia():
-        y = by_instruction("lg2.approx.f32 $0, $1;", x)
-    else:
-        y = tl.log2(x)
-    return y
+    return by_instruction("lg2.approx.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.log2(x)
 
 
 @triton.jit
 def log2_normal(x):
     """log2 x, for which x below the normal range is 0."""
-    if INTERPRETED:
-        y = tl.log2(x)
-    elif on_nvidia():
-        y = by_instruction("lg2.approx.ftz.f32 $0, $1;", x)
-    else:
-        y = tl.log2(x)
-    return y
+    return by_instruction("lg2.approx.ftz.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.log2(x)
 
 
 @triton.jit
@@ -853,25 +807,13 @@ def fast_pow(x, y):
 
 @triton.jit
 def fast_sqrt(x):
-    if INTERPRETED:
-        y = tl.sqrt(x)
-    elif on_nvidia():
-        y = by_instruction("sqrt.approx.f32 $0, $1;", x)
-    else:
-        y = tl.sqrt(x)
-    return y
+    return by_instruction("sqrt.approx.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.sqrt(x)
 
 
 @triton.jit
 def sqrt_normal(x):
     """√x, for which x below the normal range is 0."""
-    if INTERPRETED:
-        y = tl.sqrt(x)
-    elif on_nvidia():
-        y = by_instruction("sqrt.approx.ftz.f32 $0, $1;", x)
-    else:
-        y = tl.sqrt(x)
-    return y
+    return by_instruction("sqrt.approx.ftz.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.sqrt(x)
 
 
 @triton.jit
@@ -941,13 +883,7 @@ def fast_cosh(x):
 
 @triton.jit
 def fast_tanh(x):
-    if INTERPRETED:
-        y = tanh_by_exp(x)
-    elif on_nvidia():
-        y = by_instruction("tanh.approx.f32 $0, $1;", x)
-    else:
-        y = tanh_by_exp(x)
-    return y
+    return by_instruction("tanh.approx.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tanh_by_exp(x)
 
 
 @triton.jit
