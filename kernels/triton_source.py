@@ -26,6 +26,7 @@ from actc.program import Instruction, Program
 from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
+from .ranges import ranges
 
 _SIXTEEN_BITS = ("bfloat16", "float16")
 _SHORT = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -118,6 +119,7 @@ class _Writer:
             self._form = ("rows" if specification.inner else "columns") if along else "numbers"
         scalar = (NUMBER, CHANNEL) if self._form == "rows" else (NUMBER,)
         self._truths = _truths(self._program, {each.name for each in operands if each.place in scalar})
+        self._ranges = ranges(self._program)
         self._along = any(operands[i].place == CHANNEL for i in self._read)
 
     def kernel(self) -> KernelSource:
@@ -278,7 +280,7 @@ class _Writer:
             if number[2] and self._compute == "float64":
                 args[2] = self._typed(args[2])
             return f"tl.where({condition}, {args[1]}, {args[2]})"
-        cheap = self._by_arithmetic(row.name, args, program.instructions[instruction.args[-1]].value)
+        cheap = self._by_arithmetic(instruction, args)
         if cheap is not None:
             return cheap
         function = next((f for f in _functions(row.name, self._fast) if hasattr(self._device, f)), None)
@@ -291,11 +293,19 @@ class _Writer:
         given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
         return f"{self._prefix}{function}({', '.join(given)})"
 
-    def _by_arithmetic(self, name: str, args: Sequence[str], last: float | None) -> str | None:
-        """Division by a constant as a multiplication, where that is exact or accurate enough; powers as products."""
+    def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
+        """Division as a multiplication, where that is exact or accurate enough; powers as products."""
+        name, last = instruction.op, self._program.instructions[instruction.args[-1]].value
         if name == "div" and last and math.isfinite(last):
             exact = abs(math.frexp(last)[0]) == 0.5 and fits_float32(Instruction("constant", value=1 / last))
             return f"{args[0]} * {_literal(1 / last)}" if exact or self._fast else None
+        if name == "div" and self._compute == "float32":
+            low, high = self._ranges[instruction.args[1]]
+            first = self._program.instructions[instruction.args[0]].value
+            # Of what is larger than that, the reciprocal is below the normal range.
+            if low >= 2.0**-126 and (high <= 2.0**126 or (first is not None and abs(first) <= 1)):
+                reciprocal = f"{self._prefix}reciprocal_near({args[1]})"
+                return reciprocal if first == 1 else f"{args[0]} * {reciprocal}"
         products = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 4.0: "({0} * {0}) * ({0} * {0})"}
         return products[last].format(args[0]) if name == "pow" and last in products else None
 
