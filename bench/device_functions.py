@@ -246,8 +246,8 @@ def errors(few: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in names():
         with np.errstate(all="ignore"):
-            result[name] = {"float32": accurate_32(name, 50_000 if few else 200_000),
-                            "float64": accurate_64(name, 60 if few else 600)}  # fmt: skip
+            result[name] = {"float32": accurate_32(name, 30_000 if few else 200_000),
+                            "float64": accurate_64(name, 40 if few else 600)}  # fmt: skip
             if name in device.FAST_ERROR:
                 result[name] |= {f"fast {kind}": fast(name, kind) for kind in ("bfloat16", "float16")}
     return result

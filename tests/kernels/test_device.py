@@ -40,7 +40,7 @@ EXACT = dict.fromkeys(("abs", "sign", "floor", "max", "min", "relu", "saturate")
 BOUNDS = LIBDEVICE | OVER | OWN | EXACT
 
 NAMES = [name for name in OPERATORS if hasattr(device, name)]
-FAST = [name.removeprefix("fast_") for name in vars(device) if name.startswith("fast_") and name != "fast_odd"]
+FAST = [name.removeprefix("fast_") for name in vars(device) if name.startswith("fast_")]
 
 
 @pytest.fixture(scope="module")
