@@ -273,7 +273,7 @@ def costs(name: str, target: str, kind: str) -> dict[str, float]:
 
 def table(target: str) -> Iterator[tuple[str, dict[str, Any]]]:
     command, environment = [sys.executable, __file__, "--errors"], os.environ | {"TRITON_INTERPRET": "1"}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     print("accurate:       ulp f32  ulp f64  instr. special   fast: bf16 2^  fp16 2^  instr. special")
     for name, found in json.loads(run.stdout).items():
         found["cost"] = costs(name, target, "fp32")

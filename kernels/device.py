@@ -116,7 +116,8 @@ def with_sign(y, x):
 def limited(x, low: tl.constexpr, high: tl.constexpr):
     """x between two numbers; NaN stays."""
     # tl.clamp between -a and a does not compile for float64 and sm_90 (Triton 3.9: no fmin.nan.xorsign.abs).
-    return min(max(x, low), high)
+    x = tl.maximum(x, low, propagate_nan=tl.PropagateNan.ALL)
+    return tl.minimum(x, high, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
