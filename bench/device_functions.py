@@ -246,8 +246,8 @@ def errors(few: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in names():
         with np.errstate(all="ignore"):
-            result[name] = {"float32": accurate_32(name, 50_000 if few else 200_000),
-                            "float64": accurate_64(name, 60 if few else 600)}  # fmt: skip
+            result[name] = {"float32": accurate_32(name, 30_000 if few else 200_000),
+                            "float64": accurate_64(name, 40 if few else 600)}  # fmt: skip
             if name in device.FAST_ERROR:
                 result[name] |= {f"fast {kind}": fast(name, kind) for kind in ("bfloat16", "float16")}
     return result
@@ -273,7 +273,7 @@ def costs(name: str, target: str, kind: str) -> dict[str, float]:
 
 def table(target: str) -> Iterator[tuple[str, dict[str, Any]]]:
     command, environment = [sys.executable, __file__, "--errors"], os.environ | {"TRITON_INTERPRET": "1"}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     print("accurate:       ulp f32  ulp f64  instr. special   fast: bf16 2^  fp16 2^  instr. special")
     for name, found in json.loads(run.stdout).items():
         found["cost"] = costs(name, target, "fp32")

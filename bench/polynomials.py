@@ -109,7 +109,7 @@ def _rounded(t: Sequence[Any], values: Sequence[Any], weights: Sequence[Any], be
     return (*found, *(float(np.float32(float(c))) for c in best))
 
 
-def odd(function: Function, high: float, degrees: tuple[int, int, int], name: str) -> Fit:
+def odd(function: Function, high: Any, degrees: tuple[int, int, int], name: str) -> Fit:
     """(f(x) − x)/x³ as a function of u = x², for f(x) = x + x³·P(u)."""
     return Fit(
         lambda u: (function(mp.sqrt(u)) - mp.sqrt(u)) / mp.sqrt(u) ** 3,
@@ -205,6 +205,8 @@ FITS = {
     "LOG1P": Fit(lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), -0.25, 0.25, (0, 0, 4), "log(1 + x)/x"),
     "LOG1P_UNIT": Fit(lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), 0, 1, (0, 0, 5), "log(1 + x)/x"),
     "SIN": odd(mp.sin, 0.617, (3, 6, 0), "sin"),
+    "SIN_WIDE": odd(mp.sin, mp.mpf("2.468"), (0, 0, 2), "sin"),
+    "TAN": odd(mp.tan, 0.617, (0, 0, 3), "tan"),
     "COS": Fit(
         lambda u: (mp.cos(mp.sqrt(u)) - 1 + u / 2) / u**2,
         lambda u: u**2,

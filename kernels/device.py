@@ -55,9 +55,11 @@ I1E_SLOPE_NEAR_FAST = tl.constexpr(coefficients.I1E_SLOPE_NEAR_FAST)
 LOG1P_FAST = tl.constexpr(coefficients.LOG1P_FAST)
 LOG1P_UNIT_FAST = tl.constexpr(coefficients.LOG1P_UNIT_FAST)
 SINH_FAST = tl.constexpr(coefficients.SINH_FAST)
+SIN_WIDE_FAST = tl.constexpr(coefficients.SIN_WIDE_FAST)
 SLOPE_FAR_FAST = tl.constexpr(coefficients.SLOPE_FAR_FAST)
 SLOPE_NEAR_FAST = tl.constexpr(coefficients.SLOPE_NEAR_FAST)
 TANH_FAST = tl.constexpr(coefficients.TANH_FAST)
+TAN_FAST = tl.constexpr(coefficients.TAN_FAST)
 #: 2/π in words of 32 and of 64 bits, after 34 and 66 zeros.
 TWO_OVER_PI_32 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 32, 8))
 TWO_OVER_PI_64 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 64, 20))
@@ -113,7 +115,8 @@ def with_sign(y, x):
 def limited(x, low: tl.constexpr, high: tl.constexpr):
     """x between two numbers; NaN stays."""
     # tl.clamp between -a and a does not compile for float64 and sm_90 (Triton 3.9: no fmin.nan.xorsign.abs).
-    return min(max(x, low), high)
+    x = tl.maximum(x, low, propagate_nan=tl.PropagateNan.ALL)
+    return tl.minimum(x, high, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
@@ -732,6 +735,9 @@ FAST_ERROR = {
     "sqrt": 2**-21,
     "div": 2**-21,
     "hypot": 2**-20,
+    "sin": 2**-14,
+    "cos": 2**-14,
+    "tan": 2**-14,
     "asin": 2**-14,
     "acos": 2**-14,
     "atan": 2**-14,
@@ -835,17 +841,70 @@ def fast_hypot(x, y):
 
 
 @triton.jit
-def fast_odd(x, c: tl.constexpr):
+def odd_short(x, c: tl.constexpr):
     """x + x³·P(x²)."""
     u = x * x
     return tl.fma(x * u, horner(u, c), x) if len(c) > 1 else tl.fma(x * u, c[0], x)
 
 
 @triton.jit
+def quarter_turns_short(x):
+    """x·2/π modulo 4 in units of 2^-30, for x ≥ π/4: as ``quarter_turns``, with fewer of 2/π's digits."""
+    i = bits(x)
+    first = (i >> 23) - 126
+    m = (((i & 0x7FFFFF) | 0x800000) << 8).to(tl.uint32, bitcast=True).to(tl.uint64)
+    index = first >> 5
+    shift = (first & 31).to(tl.uint64)
+    w0 = word(index, 0, 4, TWO_OVER_PI_32.value)
+    w1 = word(index, 1, 4, TWO_OVER_PI_32.value)
+    w2 = word(index, 2, 4, TWO_OVER_PI_32.value)
+    a0 = (((w0 << 32) | w1) << shift) >> 32
+    a1 = (((w1 << 32) | w2) << shift) >> 32
+    return ((((a0 * m) << 32) + a1 * m) >> 32).to(tl.uint32)
+
+
+@triton.jit
+def sine_of_quarters(turns, a, small, sign):
+    """The sine of so many quarter turns, where ``small`` of a; its sign changed where ``sign`` is negative."""
+    # All but a half turn or none is left to the polynomial: π/2 at most.
+    r = (turns << 1).to(tl.int32, bitcast=True).to(tl.float32) * 7.314590396335798e-10
+    y = odd_short(tl.where(small, a, r), SIN_WIDE_FAST.value)
+    half = tl.where(small, 0, (turns + 0x40000000).to(tl.int32, bitcast=True))
+    return number(bits(y) ^ ((half ^ sign) & -0x80000000))
+
+
+@triton.jit
+def fast_sin(x):
+    a = tl.abs(x)
+    y = sine_of_quarters(quarter_turns_short(a), a, a < 0.785398, bits(x))
+    return tl.where(a < INF, y, NAN)
+
+
+@triton.jit
+def fast_cos(x):
+    a = tl.abs(x)
+    y = sine_of_quarters(quarter_turns_short(a) + 0x40000000, 1.5707963267948966 - a, a < 0.785398, 0)
+    return tl.where(a < INF, y, NAN)
+
+
+@triton.jit
+def fast_tan(x):
+    a = tl.abs(x)
+    turns = quarter_turns_short(a)
+    small = a < 0.785398
+    r = (turns << 2).to(tl.int32, bitcast=True).to(tl.float32) * 3.657295198167899e-10
+    y = odd_short(tl.where(small, a, r), TAN_FAST.value)
+    odd = ((turns + 0x20000000) & 0x40000000) != 0
+    y = tl.where(odd & ~small, -reciprocal_near(y), y)
+    y = number(bits(y) ^ (bits(x) & -0x80000000))
+    return tl.where(a < INF, y, NAN)
+
+
+@triton.jit
 def fast_asin(x):
     a = tl.abs(x)
     large = a > 0.5
-    p = fast_odd(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST.value)
+    p = odd_short(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST.value)
     return with_sign(tl.where(large, tl.fma(p, -2.0, 1.5707963267948966), p), x)
 
 
@@ -853,7 +912,7 @@ def fast_asin(x):
 def fast_acos(x):
     a = tl.abs(x)
     large = a > 0.5
-    p = fast_odd(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST.value)
+    p = odd_short(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST.value)
     p = tl.where(x < 0, -p, p)
     far = tl.where(x < 0, tl.fma(p, 2.0, 3.141592653589793), 2 * p)
     return tl.where(large, far, 1.5707963267948966 - p)
@@ -863,7 +922,7 @@ def fast_acos(x):
 def fast_atan(x):
     a = tl.abs(x)
     large = a > 1
-    p = fast_odd(tl.where(large, reciprocal_near(a), a), ATAN_FAST.value)
+    p = odd_short(tl.where(large, reciprocal_near(a), a), ATAN_FAST.value)
     return with_sign(tl.where(large, 1.5707963267948966 - p, p), x)
 
 
@@ -872,7 +931,7 @@ def fast_sinh(x):
     a = tl.abs(x)
     e = tl.exp2(tl.fma(a, 1.4426950408889634, -1.0))
     far = tl.fma(reciprocal_near(e), -0.25, e)
-    return with_sign(tl.where(a < 1, fast_odd(a, SINH_FAST.value), far), x)
+    return with_sign(tl.where(a < 1, odd_short(a, SINH_FAST.value), far), x)
 
 
 @triton.jit
@@ -890,7 +949,7 @@ def fast_tanh(x):
 def tanh_by_exp(x):
     a = tl.abs(x)
     far = tl.fma(reciprocal_near(exp2_near(a * 2.8853900817779268) + 1), -2.0, 1.0)
-    return with_sign(tl.where(a < 0.6, fast_odd(a, TANH_FAST.value), far), x)
+    return with_sign(tl.where(a < 0.6, odd_short(a, TANH_FAST.value), far), x)
 
 
 @triton.jit
@@ -899,7 +958,7 @@ def fast_asinh(x):
     # Halves, since 2a may be beyond the range; and so may a².
     root = tl.where(a < 1e9, sqrt_normal(tl.fma(a, a, 1.0)), a)
     far = tl.fma(log2_normal(tl.fma(a, 0.5, 0.5 * root)), 0.6931471805599453, 0.6931471805599453)
-    return with_sign(tl.where(a < 1, fast_odd(a, ASINH_FAST.value), far), x)
+    return with_sign(tl.where(a < 1, odd_short(a, ASINH_FAST.value), far), x)
 
 
 @triton.jit
@@ -915,7 +974,7 @@ def fast_acosh(x):
 def fast_atanh(x):
     a = tl.abs(x)
     far = log2_normal((1 + a) * reciprocal_near(1 - a)) * 0.34657359027997264
-    return with_sign(tl.where(a < 0.5, fast_odd(a, ATANH_WIDE_FAST.value), far), x)
+    return with_sign(tl.where(a < 0.5, odd_short(a, ATANH_WIDE_FAST.value), far), x)
 
 
 @triton.jit
