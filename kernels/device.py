@@ -877,14 +877,14 @@ def sine_of_quarters(turns, a, small, sign):
 def fast_sin(x):
     a = tl.abs(x)
     y = sine_of_quarters(quarter_turns_short(a), a, a < 0.785398, bits(x))
-    return tl.where(a < INF, y, NAN)
+    return tl.where(a < INF, y, float("nan"))
 
 
 @triton.jit
 def fast_cos(x):
     a = tl.abs(x)
     y = sine_of_quarters(quarter_turns_short(a) + 0x40000000, 1.5707963267948966 - a, a < 0.785398, 0)
-    return tl.where(a < INF, y, NAN)
+    return tl.where(a < INF, y, float("nan"))
 
 
 @triton.jit
@@ -897,7 +897,7 @@ def fast_tan(x):
     odd = ((turns + 0x20000000) & 0x40000000) != 0
     y = tl.where(odd & ~small, -reciprocal_near(y), y)
     y = number(bits(y) ^ (bits(x) & -0x80000000))
-    return tl.where(a < INF, y, NAN)
+    return tl.where(a < INF, y, float("nan"))
 
 
 @triton.jit
