@@ -74,16 +74,21 @@ class Region:
         with precision(BITS):
             self._x = hull([ball(low), ball(high)])
         self._known: dict[Expr, Interval] = {}
+        self._limit = self.REMEMBERED
 
     def bounds(self, expression: Expr) -> Interval:
         """An interval that holds every value; parameters and inputs other than x may be anything."""
         known = self._known
         if expression not in known:
-            if len(known) > self.REMEMBERED:
+            full = len(known) > self._limit
+            if full:
                 known.clear()
             with precision(BITS):
                 for node in postorder(expression, known=known):
                     known[node] = self._bounds(node)
+            if full:
+                # One that fills the memory by itself would be walked from the start again and again.
+                self._limit = max(self.REMEMBERED, 2 * len(known))
         return known[expression]
 
     def _bounds(self, node: Expr) -> Interval:

@@ -468,21 +468,27 @@ class _Rewriter:
     #: apart.
     MOST_TERMS = 12
 
-    #: Parts whose fixed points stay known.
+    #: Parts whose fixed points stay known, more only of larger expressions.
     REMEMBERED = 20_000
 
     def __init__(self, index: _Index, arithmetic: bool, pairs: bool = False, case: Case | None = None) -> None:
         self.index, self.arithmetic, self.pairs, self.case = index, arithmetic, pairs, case
         self.done: dict[Expr, Expr] = {}
+        self.limit = self.REMEMBERED
         self.depth = 0
         self._lock = threading.RLock()
 
     def fixed(self, root: Expr) -> Expr:
         """The fixed point of an expression; what it is for a part stays known."""
         with self._lock:
-            if len(self.done) > self.REMEMBERED:
+            full = len(self.done) > self.limit
+            if full:
                 self.done.clear()
-            return self(root)
+            found = self(root)
+            if full:
+                # One that fills the memory by itself would be rewritten from the start again and again.
+                self.limit = max(self.REMEMBERED, 2 * len(self.done))
+            return found
 
     def __call__(self, root: Expr) -> Expr:
         stack = [root]
