@@ -17,7 +17,7 @@ OLDEST_READY := $(OLDEST)/.ready
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-oldest large classes wheel constraints clean
+.PHONY: help setup demo test lint test-oldest large classes budget wheel constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make test-oldest  the test suite on the oldest torch supported (7.4 GB of disk)'
 	@echo 'make large        the tests that need tens of gigabytes or many minutes'
 	@echo 'make classes      are the classes of the three-node space right? (some minutes)'
+	@echo 'make budget       are the kernels fast enough? their instructions, read from the machine code (an hour)'
 	@echo 'make wheel        build the source distribution and the wheel into dist/'
 	@echo 'make constraints  pin anew what a clean environment installs'
 	@echo 'make clean        remove what these targets made, runs/ excepted'
@@ -48,6 +49,9 @@ large: $(READY)
 
 classes: $(READY)
 	$(VENV)/bin/python bench/classes.py
+
+budget: $(READY)
+	$(VENV)/bin/python bench/ahead_of_time.py
 
 test-oldest: $(OLDEST_READY)
 	$(OLDEST)/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)

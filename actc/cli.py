@@ -17,8 +17,12 @@ from typing import Any, NoReturn
 
 from actc.errors import ActcError, ParseError
 
-#: What ``--emit`` accepts, and what is planned, so that asking for it is no typing error.
-FORMS, PLANNED_FORMS = ("aten", "torch", "latex"), ("triton", "ptx")
+#: What ``--emit`` accepts.
+FORMS = ("aten", "torch", "triton", "ptx", "latex")
+
+
+#: Types for which ``--emit ptx`` writes kernels.
+PTX_TYPES = ("float64", "float32", "bfloat16", "float16")
 
 
 class UsageError(ActcError):
@@ -134,6 +138,13 @@ def _add_compile(commands: Any) -> None:
         metavar="FORM",
         help=f"{', '.join(FORMS)} (default: torch, a file that needs only torch)",
     )
+    compile_.add_argument(
+        "--target", default="sm_90", metavar="GPU", help="for ptx: what it is for (default: %(default)s)"
+    )
+    compile_.add_argument(
+        "--dtype", default="float32", choices=PTX_TYPES, help="for ptx: the type of the tensors (default: %(default)s)"
+    )
+    compile_.add_argument("--gradients", action="store_true", help="for ptx: the gradients' kernel, not the value's")
     compile_.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it (default: print it)")
     compile_.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
     compile_.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")
@@ -303,8 +314,6 @@ def compile_command(chosen: argparse.Namespace) -> int:
     from actc.files import write_atomically
 
     form = chosen.emit.lower()
-    if form in PLANNED_FORMS:
-        raise UsageError(f"--emit {form} is not there yet; there are {', '.join(FORMS)}")
     if form not in FORMS:
         raise UsageError(f"--emit {chosen.emit}: unknown form; there are {', '.join(FORMS)}")
     subject = _subject(chosen.expression, ())
@@ -340,4 +349,9 @@ def _source(subject: Any, form: str, chosen: argparse.Namespace) -> str:
         from actc.kernels import compile
     except ImportError as error:
         raise UsageError(f"--emit {form} needs PyTorch, which could not be loaded: {error}") from error
-    return str(compile(subject.entry or subject.expression, safe=chosen.safe, clamp=chosen.clamp).source(form))
+    activation = compile(subject.entry or subject.expression, safe=chosen.safe, clamp=chosen.clamp)
+    if form != "ptx":
+        return str(activation.source(form))
+    from actc.kernels.emission import ptx
+
+    return str(ptx(activation, chosen.target, chosen.dtype, chosen.gradients))

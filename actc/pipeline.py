@@ -37,8 +37,8 @@ def partial(expression: Expr, names: Sequence[str], orders: Sequence[int]) -> Ex
     return expression
 
 
-def program(roots: Sequence[Expr], *, onnx: bool = False) -> Program:
+def program(roots: Sequence[Expr], *, onnx: bool = False, keep: frozenset[str] = frozenset()) -> Program:
     """Straight-line code for the roots together: tidied by rules that change no bit, subexpressions shared, constants
-    rounded once. ``onnx``: over operators that ONNX has."""
+    rounded once. ``onnx``: over operators that ONNX has. ``keep``: rows that are not to be written out."""
     tidy = [tidied(root) for root in roots]
-    return Program.of([within_onnx(root) for root in tidy] if onnx else tidy)
+    return Program.of([within_onnx(root) for root in tidy] if onnx else tidy, keep=keep)

@@ -36,13 +36,14 @@ class Program:
     outputs: tuple[int, ...]
 
     @staticmethod
-    def of(roots: Sequence[Expr], expand: bool = True) -> Program:
-        """The program that computes ``roots``. ``expand``: definitions are written out down to primitive operators.
+    def of(roots: Sequence[Expr], expand: bool = True, keep: frozenset[str] = frozenset()) -> Program:
+        """The program that computes ``roots``. ``expand``: definitions are written out down to primitive operators and
+        to the rows that ``keep`` names.
 
         Equal subexpressions are one instruction, since expressions are interned; parts without a free name are
         constants, evaluated to 50 digits and rounded once.
         """
-        return _program(tuple(roots), expand)
+        return _program(tuple(roots), expand, keep)
 
     def aten_source(self, function_name: str = "forward") -> str:
         """Python source of ``function_name(inputs...) -> tuple of outputs`` over torch tensors; it needs ``torch`` and
@@ -113,9 +114,14 @@ def number_source(value: float | None) -> str:
     return repr(value) if value >= 0 and repr(value)[0] != "-" else f"({value!r})"
 
 
-def expand(root: Expr) -> Expr:
-    """The expression over primitive operators alone: every definition written out, shared parts still shared."""
-    return rebuild(root, lambda node, args: _expanded(operator(node.name), args) if node.kind == "apply" else node)
+def expand(root: Expr, keep: frozenset[str] = frozenset()) -> Expr:
+    """The expression over primitive operators and the rows in ``keep``: every other definition written out, shared
+    parts still shared."""
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        return _expanded(operator(node.name), args, keep) if node.kind == "apply" else node
+
+    return rebuild(root, build)
 
 
 def within_onnx(root: Expr) -> Expr:
@@ -133,12 +139,12 @@ def within_onnx(root: Expr) -> Expr:
         text = row.text("onnx") if row else None
         if row is None or text is None:
             return node.with_args(args)
-        return instantiate(text, dict(zip(row.arguments, args, strict=True)), expand_rows=True)
+        return instantiate(text, dict(zip(row.arguments, args, strict=True)), frozenset())
 
     return rebuild(expand(root), build)
 
 
-def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
+def _expanded(row: Operator, args: tuple[Expr, ...], keep: frozenset[str] = frozenset()) -> Expr:
     if row.name == "where" and not args[0].symbols:
         return args[1] if constant_value(args[0]) != 0 else args[2]
     if row.name == "pow" and args[1].value == -2:
@@ -148,17 +154,20 @@ def _expanded(row: Operator, args: tuple[Expr, ...]) -> Expr:
     if row.primitive:
         return apply(row.name, *args)
     if len(args) > row.arity:
-        first = _expanded(row, args[: row.arity])
+        first = _expanded(row, args[: row.arity], keep)
         for i in range(row.arity, len(args)):
-            first = _expanded(row, (first, args[i]))
+            first = _expanded(row, (first, args[i]), keep)
         return first
+    if row.name in keep:
+        return apply(row.name, *args)
     definition = row.text("definition")
     assert definition is not None
-    return instantiate(definition, dict(zip(row.arguments, args, strict=True)), expand_rows=True)
+    return instantiate(definition, dict(zip(row.arguments, args, strict=True)), keep)
 
 
-def instantiate(template: Expr, values: dict[str, Expr], expand_rows: bool = False) -> Expr:
-    """A row's text with arguments put in; factors and divisors of one disappear, which changes no bit of the value."""
+def instantiate(template: Expr, values: dict[str, Expr], keep: frozenset[str] | None = None) -> Expr:
+    """A row's text with arguments put in; factors and divisors of one disappear, which changes no bit of the value.
+    With ``keep``, its own rows are written out too, but for those."""
     one = constant(1)
 
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -168,17 +177,17 @@ def instantiate(template: Expr, values: dict[str, Expr], expand_rows: bool = Fal
             return args[1] if args[0] is one else args[0]
         if node.name == "div" and args[1] is one:
             return args[0]
-        if node.kind == "apply" and expand_rows:
-            return _expanded(operator(node.name), args)
+        if node.kind == "apply" and keep is not None:
+            return _expanded(operator(node.name), args, keep)
         return node.with_args(args)
 
     return rebuild(template, build)
 
 
 @lru_cache(maxsize=1024)
-def _program(roots: tuple[Expr, ...], expanded: bool) -> Program:
+def _program(roots: tuple[Expr, ...], expanded: bool, keep: frozenset[str]) -> Program:
     if expanded:
-        roots = tuple(expand(r) for r in roots)
+        roots = tuple(expand(r, keep) for r in roots)
     symbols = frozenset().union(*(r.symbols for r in roots))
     inputs = (*(v for v in VARIABLES if v in symbols), *sorted(symbols.difference(VARIABLES)))
     instructions = [Instruction("input", name=name) for name in inputs]

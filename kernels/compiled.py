@@ -16,6 +16,7 @@ from actc.parsing import parse
 from actc.pipeline import lowered
 
 from .arguments import FLOATING
+from .auto import choice
 from .composed import Composed
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
 from .key import Key
@@ -30,7 +31,7 @@ def compile(
 
     `activation` is a text, an `Expr`, an item of `actc.library`, or what this function returned. With `safe`, finite
     inputs give finite outputs and finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend`
-    is "auto" or "aten".
+    is "auto", "aten" or "triton".
 
     Raises `ParseError` for a text that is no expression, `UnknownBackendError` for an unknown backend, and
     `ArgumentError` for the rest that cannot be.
@@ -62,7 +63,8 @@ class CompiledActivation:
     `f(x)` or `f(x, y)` takes a tensor per variable, in the order of `variables`, broadcast against each other: float64,
     float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
     or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
-    and rounded once to the type of the inputs. Derivatives of any order, torch.func, torch.compile, torch.export and
+    and rounded once to the type of the inputs; by Triton, which "auto" takes for tensors on a GPU, in float64 for
+    float64 inputs and in float32 for others. Derivatives of any order, torch.func, torch.compile, torch.export and
     ONNX export work, and subclasses of Tensor, with these limits:
 
     - torch.compile, ONNX and subclasses that know torch's own operations alone (DTensor, jagged nested tensors) compute
@@ -80,12 +82,10 @@ class CompiledActivation:
         "_composed",
         "_key",
         "_options",
-        "backend",
         "expr",
         "initial",
         "lowered",
         "parameters",
-        "reason",
         "variables",
     )
 
@@ -101,11 +101,9 @@ class CompiledActivation:
         self.parameters: tuple[str, ...] = expr.parameters
         #: Values at which the library starts parameters; the others start at 1.
         self.initial: Mapping[str, float] = {name: float(initial[name]) for name in self.parameters if name in initial}
-        #: The backend in use, and `reason` why it was chosen.
-        self.backend, self.reason = _choose(backend)
-        self._options: Mapping[str, Any] = {"safe": safe, "clamp": clamp, "backend": backend}
+        self._options: Mapping[str, Any] = {"safe": safe, "clamp": clamp, "backend": _known(backend)}
         order = (0,) * len(self.variables + self.parameters)
-        key = Key(str(self.lowered), self.variables, self.parameters, order, self.backend)
+        key = Key(str(self.lowered), self.variables, self.parameters, order, backend)
         self._key = str(key)
         self._composed = Composed(key)
 
@@ -126,11 +124,25 @@ class CompiledActivation:
             # A subclass that knows torch's own operations alone.
             return self._composed.forward(*inputs, *params)
 
+    @property
+    def backend(self) -> str:
+        """The backend in use on this machine; `reason` says why."""
+        return self._choice[0]
+
+    @property
+    def reason(self) -> str:
+        return self._choice[1]
+
+    @property
+    def _choice(self) -> tuple[str, str]:
+        backend = self._options["backend"]
+        return choice() if backend == "auto" else (backend, "asked for")
+
     def source(self, form: str = "aten") -> str:
         """Python source of this activation.
 
-        "aten": the functions that are evaluated, value and derivatives. "torch": a file of its own that needs only
-        torch, with an `nn.Module` and a self-test.
+        "aten": value and derivatives over torch's operations. "torch": a file of its own that needs only torch, with an
+        `nn.Module` and a self-test. "triton": one that needs only torch and triton, with kernels for GPUs.
         """
         from .emission import FORMS
 
@@ -209,16 +221,14 @@ class CompiledActivation:
         return f"{self.expr}: {'; '.join(said)}: call it as {call}"
 
 
-def _choose(backend: str) -> tuple[str, str]:
-    if backend == "auto":
-        return "aten", "auto: composed torch operations, which run on every device"
+def _known(backend: str) -> str:
     if not isinstance(backend, str):
         raise refused("backend", backend, "write its name, or \"auto\"")
-    if backend in BACKENDS:
-        return backend, "asked for"
-    known = ["auto", *sorted(BACKENDS)]
-    advice = suggestion(backend, known) or f": known are {', '.join(known)}"
-    raise UnknownBackendError(f"unknown backend {backend!r}{advice}")
+    if backend not in BACKENDS:
+        known = ["auto", *sorted(BACKENDS.keys() - {"auto"})]
+        advice = suggestion(backend, known) or f": known are {', '.join(known)}"
+        raise UnknownBackendError(f"unknown backend {backend!r}{advice}")
+    return backend
 
 
 def _unfit(name: str, value: Any) -> str:

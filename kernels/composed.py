@@ -36,7 +36,7 @@ class Composed:
         self._expression = expression_of(key)
         slopes = [derivative(self._expression, name) for name in key.names]
         value, gradient = pipeline.program([self._expression]), pipeline.program(slopes)
-        self._wide = not all(map(_fits_float32, (*value.instructions, *gradient.instructions)))
+        self._wide = not all(map(fits_float32, (*value.instructions, *gradient.instructions)))
         self._function = tensor_function(value, key.names)
         self._gradient = tensor_function(gradient, key.names)
         self._saturate = saturates(self._expression)
@@ -75,7 +75,7 @@ class Composed:
         """A function of the arguments and of the constants that do not fit float32, and these constants: torch's
         exporter stores a number as float32, but a tensor as it is."""
         program = pipeline.program([self._expression], onnx=True)
-        constants = {i: f"_constant{i}" for i, each in enumerate(program.instructions) if not _fits_float32(each)}
+        constants = {i: f"_constant{i}" for i, each in enumerate(program.instructions) if not fits_float32(each)}
         instructions = tuple(
             Instruction("input", name=constants[i]) if i in constants else each
             for i, each in enumerate(program.instructions)
@@ -116,7 +116,8 @@ def _differentiable(composed: Composed) -> type[torch.autograd.Function]:
     return ComposedFunction
 
 
-def _fits_float32(instruction: Instruction) -> bool:
+def fits_float32(instruction: Instruction) -> bool:
+    """Whether an instruction is no constant that float32 would make zero or infinity of."""
     if not instruction.value or not math.isfinite(instruction.value):
         return True
     limits = torch.finfo(torch.float32)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from actc.derivatives import derivative
@@ -15,6 +19,8 @@ from actc.program import Program
 
 from .arguments import name_taken
 from .aten import saturates
+from .errors import BackendError
+from .triton_backend import require_triton
 
 if TYPE_CHECKING:
     from .compiled import CompiledActivation
@@ -198,8 +204,47 @@ def _module(activation: CompiledActivation) -> str:
 '''
 
 
+def triton_file(activation: CompiledActivation) -> str:
+    """A Python file that needs only torch and triton: kernels, an `nn.Module` named `Activation`, and a self-test.
+
+    Its parameters are single numbers. Raises `ArgumentError` for a parameter that no module can have, `BackendError`
+    where Triton is missing.
+    """
+    for name in activation.parameters:
+        if hasattr(nn.Module(), name):
+            raise name_taken(name)
+    require_triton()
+    from .triton_export import file_source
+
+    starts = {name: activation.initial.get(name, 1.0) for name in activation.parameters}
+    expected = _expected(activation, _slopes(activation), starts)
+    return file_source(activation, starts, _described(activation.lowered), expected)
+
+
+def ptx(activation: CompiledActivation, target: str, dtype: str, gradients: bool) -> str:
+    """PTX of the kernel `value` or `gradients` for tensors of one shape and type; parameters are single numbers.
+
+    `target` is one of NVIDIA's, such as "sm_90"; no GPU is needed. Raises `BackendError` for another target, or where
+    Triton is missing.
+    """
+    require_triton()
+    if not re.fullmatch(r"sm_\d+", target):
+        raise BackendError(f"there is no PTX for the target {target!r}: write one of NVIDIA's, such as sm_90")
+    from triton.runtime.errors import PTXASError
+
+    from .ahead_of_time import compiled, specification
+
+    wanted = specification(activation, getattr(torch, dtype), gradients)
+    try:
+        # Triton prints what the assembler said.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return str(compiled(wanted, "gradients" if gradients else "value", target).asm["ptx"])
+    except PTXASError as error:
+        raise BackendError(f"Triton cannot compile for {target}: write one that it knows, such as sm_90") from error
+
+
 #: Forms of source by name.
-FORMS: dict[str, Callable[[CompiledActivation], str]] = {"aten": aten, "torch": torch_module}
+FORMS: dict[str, Callable[[CompiledActivation], str]] = {"aten": aten, "torch": torch_module, "triton": triton_file}
 
 
 def _slopes(activation: CompiledActivation) -> list[Expr]:

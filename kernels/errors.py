@@ -19,3 +19,7 @@ class UnknownBackendError(ActcError, ValueError):
 
 class ReplacementError(ActcError, ValueError):
     """Nothing to replace, or a site at which an activation cannot be put."""
+
+
+class BackendError(ActcError, RuntimeError):
+    """A backend that cannot run here: a package is missing, or the tensors are on a device that it knows nothing of."""

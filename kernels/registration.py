@@ -19,7 +19,7 @@ so that training works after torch.export and fx, where only the operations are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -27,9 +27,11 @@ import torch
 from torch import Tensor
 
 from .aten import AtenKernel
+from .auto import AutoKernel
 from .cache import Cache
 from .key import Key, derivative_key
 from .layout import empty_result, result_dtype
+from .triton_backend import TritonKernel
 
 
 class Kernel(Protocol):
@@ -43,7 +45,7 @@ class Kernel(Protocol):
 
 
 #: Backends by name.
-BACKENDS = {"aten": AtenKernel}
+BACKENDS: dict[str, Callable[[Key], Kernel]] = {"aten": AtenKernel, "auto": AutoKernel, "triton": TritonKernel}
 
 
 def _kernel(text: str) -> Kernel:

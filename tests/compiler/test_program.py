@@ -183,3 +183,9 @@ def test_comparisons_used_as_numbers() -> None:
 def test_programs_are_cached_and_equal() -> None:
     assert Program.of([X + 1]) is Program.of([parse("x + 1")])
     assert Program.of([X + 1]) == Program.of((X + 1,))
+
+
+def test_rows_that_are_kept_are_not_written_out() -> None:
+    program = Program.of([parse("silu(x)*mish(silu(x))")], keep=frozenset({"silu"}))
+    operators = [each.op for each in program.instructions]
+    assert operators.count("silu") == 1 and "mish" not in operators and "exp" in operators

@@ -1,0 +1,132 @@
+"""Would the kernels run at the speed of memory? Read from the machine code of all classes of the three-node space.
+
+python bench/ahead_of_time.py compiles, for each class, the kernels of the value and of the gradient in bfloat16 and
+float32, counts instructions an element, and compares them with what an H100 can execute while it waits for memory. It
+needs no GPU, and about an hour on two cores; --sample N takes every class with a chance of N in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import triton
+
+from actc import Space, unique
+from actc.kernels import ahead_of_time, compile, device
+from actc.kernels.triton_source import kernel_source
+
+#: Instructions an element that an H100 has time for: by type, of the value and of the gradient. From its copy
+#: bandwidth, 3.0 TB/s, its 132 multiprocessors and four instructions of 32 threads a cycle.
+BUDGETS = {
+    ("bfloat16", "value"): 45,
+    ("bfloat16", "gradients"): 67,
+    ("float32", "value"): 89,
+    ("float32", "gradients"): 134,
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel's figures; `calls`: the device functions that it is made of, and how often."""
+
+    expression: str
+    dtype: str
+    direction: str
+    instructions: float
+    special: float
+    registers: int
+    spills: int
+    narrowest_access: int
+    calls: dict[str, int]
+
+    @property
+    def within_budget(self) -> bool:
+        return self.instructions <= BUDGETS[self.dtype, self.direction]
+
+
+def measured(expression: str) -> list[Kernel]:
+    """The kernels of one class."""
+    kernels = []
+    for dtype, direction in BUDGETS:
+        activation = compile(expression)
+        wanted = ahead_of_time.specification(activation, getattr(torch, dtype), direction == "gradients")
+        report = ahead_of_time.report(wanted)
+        text = kernel_source(wanted, "kernel", device).text
+        kernels.append(
+            Kernel(
+                expression,
+                dtype,
+                direction,
+                report.instructions_per_element,
+                report.special_per_element,
+                report.registers,
+                report.spills,
+                min((*report.load_bytes, *report.store_bytes)),
+                dict(Counter(re.findall(r"device\.(\w+)", text))),
+            )
+        )
+    return kernels
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, metavar="N", help="so many classes, drawn with seed 0")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "ahead_of_time.json")
+    chosen = parser.parse_args()
+    start = time.perf_counter()
+    classes = [str(each.representative) for each in unique(Space("aquasurf_three_node"), prove=False)]
+    if chosen.sample:
+        classes = random.Random(0).sample(classes, chosen.sample)
+    print(f"{len(classes)} classes, sorted in {time.perf_counter() - start:.0f} s", flush=True)
+    kernels: list[Kernel] = []
+    with ProcessPoolExecutor(chosen.processes) as pool:
+        for i, found in enumerate(pool.map(measured, classes, chunksize=4), 1):
+            kernels += found
+            if i % 100 == 0:
+                print(f"{i} classes in {time.perf_counter() - start:.0f} s", flush=True)
+    report(kernels)
+    chosen.json.parent.mkdir(exist_ok=True)
+    head: dict[str, object] = {"target": "sm_90", "triton": triton.__version__, "torch": torch.__version__}
+    head |= {"date": time.strftime("%Y-%m-%d")}
+    head |= {"budgets": {f"{dtype} {direction}": budget for (dtype, direction), budget in BUDGETS.items()}}
+    head |= {"classes": len(classes), "kernels": len(kernels)}
+    head |= {"spilling": sum(each.spills > 0 for each in kernels)}
+    head |= {"narrower_than_16_bytes": sum(each.narrowest_access < 16 for each in kernels)}
+    head |= {"within_budget": {name: round(share, 4) for name, share, _ in summary(kernels)}}
+    rows = [json.dumps(asdict(each)) for _, _, outside in summary(kernels) for each in outside]
+    text = json.dumps(head, indent=2)[:-2] + ',\n  "outside": [\n    ' + ",\n    ".join(rows) + "\n  ]\n}\n"
+    chosen.json.write_text(text, encoding="utf-8")
+
+
+def summary(kernels: list[Kernel]) -> list[tuple[str, float, list[Kernel]]]:
+    """For each type and direction the share within the budget, and the kernels outside, the worst first."""
+    lines = []
+    for dtype, direction in BUDGETS:
+        these = [each for each in kernels if (each.dtype, each.direction) == (dtype, direction)]
+        outside = sorted((k for k in these if not k.within_budget), key=lambda k: -k.instructions)
+        lines.append((f"{dtype} {direction}", 1 - len(outside) / len(these), outside))
+    return lines
+
+
+def report(kernels: list[Kernel]) -> None:
+    print(f"spilling: {sum(each.spills > 0 for each in kernels)} of {len(kernels)} kernels")
+    print(f"narrower than 16 bytes: {sum(each.narrowest_access < 16 for each in kernels)} of {len(kernels)} kernels")
+    for name, share, outside in summary(kernels):
+        print(f"{name}: {100 * share:.1f} % within the budget")
+        for kernel in outside:
+            calls = ", ".join(f"{count} {call}" for call, count in sorted(kernel.calls.items()))
+            print(f"    {kernel.instructions:6.1f}  {kernel.expression}  ({calls})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Kernels compiled for a named target, on any machine; no GPU is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from . import device, machine_code
+from .compiled import CompiledActivation
+from .placement import ELEMENT, NUMBER
+from .triton_backend import BLOCK, PROGRAMS, WARPS, load
+from .triton_source import KernelSource, Operand, Specification, kernel_source, module_source
+
+#: Elements a thread holds, of NVIDIA's 32 in step.
+_PER_THREAD = BLOCK // (32 * WARPS)
+
+
+def specification(activation: CompiledActivation, dtype: torch.dtype, backward: bool) -> Specification:
+    """The value's or the gradients' kernel for tensors of one shape and type; parameters are single numbers."""
+    name = str(dtype).removeprefix("torch.")
+    operands = [Operand(each, name, ELEMENT) for each in activation.variables]
+    operands += [Operand(each, name, NUMBER) for each in activation.parameters]
+    needed = tuple(range(len(operands))) if backward else None
+    return Specification(activation.lowered, tuple(operands), name, needed)
+
+
+def compiled(specification: Specification, name: str, target: str) -> Any:
+    """Triton's compiled kernel, called `name`, for a target such as "sm_90" or "gfx942".
+
+    Raises ValueError for a target of another form, and Triton's errors for one that it does not know.
+    """
+    source, kernel = _kernel(specification, name)
+    return machine_code.compiled(kernel, source.signature, _constants(source), target, warps=WARPS)
+
+
+def report(specification: Specification, target: str = "sm_90") -> machine_code.Report:
+    """Registers, spills, widths and instructions of the kernel for one of NVIDIA's targets."""
+    return machine_code.read(compiled(specification, "kernel", target).asm["cubin"], _PER_THREAD)
+
+
+def _kernel(specification: Specification, name: str) -> tuple[KernelSource, Any]:
+    source = kernel_source(specification, name, device)
+    return source, getattr(load(module_source([source.text])), name)
+
+
+def _constants(source: KernelSource) -> dict[str, int]:
+    return {"BLOCK": BLOCK} if source.form == "flat" else {"BLOCK": BLOCK, "PROGRAMS": PROGRAMS}

@@ -1,0 +1,152 @@
+"""What the compiler makes of a Triton kernel, read from the machine code; no GPU is needed.
+
+Kernels are compiled ahead of time for a named target. For NVIDIA's, the binary is disassembled by the tools in Triton's
+wheel, and the instructions are counted that a thread executes when no slow path is taken.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+#: One instruction: address, predicate, name with modifiers, operands.
+_INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@(!?U?P\w+)\s+)?([A-Z][\w.]*)\s*([^;]*);")
+_LABEL = re.compile(r"\b0x([0-9a-f]+)")
+_WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one thread of a kernel does and holds."""
+
+    registers: int
+    #: Instructions that move registers to and from local memory.
+    spills: int
+    #: Width in bytes of each instruction that reads and writes global memory.
+    load_bytes: tuple[int, ...]
+    store_bytes: tuple[int, ...]
+    #: All but slow paths: what is called, or follows the end of the kernel, runs for few elements, if any.
+    instructions: int
+    slow_instructions: int
+    #: Those for the special-function unit, conversions between integers and floating point included.
+    special: int
+    elements_per_thread: int
+
+    @property
+    def instructions_per_element(self) -> float:
+        return self.instructions / self.elements_per_thread
+
+    @property
+    def special_per_element(self) -> float:
+        return self.special / self.elements_per_thread
+
+
+def gpu_target(name: str) -> GPUTarget:
+    """``"sm_90"`` or ``"gfx942"`` as Triton writes it. Raises ValueError for other names."""
+    if match := re.fullmatch(r"sm_(\d+)", name):
+        return GPUTarget("cuda", int(match[1]), 32)
+    if re.fullmatch(r"gfx\w+", name):
+        # AMD's datacentre chips (gfx9…) run 64 threads in step, the others 32.
+        return GPUTarget("hip", name, 64 if name.startswith("gfx9") else 32)
+    raise ValueError(f"unknown target {name!r}; write sm_90 (NVIDIA) or gfx942 (AMD), for example")
+
+
+def compiled(
+    kernel: Any,
+    signature: Mapping[str, str],
+    constants: Mapping[str, Any],
+    target: str = "sm_90",
+    *,
+    divisible: Collection[str] | None = None,
+    warps: int = 4,
+    fuse: bool = True,
+) -> Any:
+    """The kernel compiled for a target: Triton's ``CompiledKernel``, whose ``asm`` has every stage by name.
+
+    ``kernel`` is a ``triton.jit`` function, ``signature`` its arguments' types by name (``"*bf16"``, ``"i64"``), the
+    ``constants`` among them left out. The arguments named in ``divisible`` are multiples of 16, without which no access
+    is 16 bytes wide; None: all pointers and integers. ``fuse``: a·b + c may be rounded once.
+    """
+    wide = {n for n, t in signature.items() if t[0] in "*iu"} if divisible is None else set(divisible)
+    names = [p.name for p in kernel.params]
+    attributes = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if name in wide}
+    types = {name: signature.get(name, "constexpr") for name in names}
+    source = ASTSource(kernel, types, dict(constants), attributes)
+    options = {"num_warps": warps, "enable_fp_fusion": fuse}
+    return triton.compile(source, target=gpu_target(target), options=options)
+
+
+def report(
+    kernel: Any,
+    signature: Mapping[str, str],
+    constants: Mapping[str, Any],
+    elements_per_thread: int,
+    target: str = "sm_90",
+    **options: Any,
+) -> Report:
+    """Compiles a kernel for one of NVIDIA's targets and counts; the arguments are those of :func:`compiled`."""
+    return read(compiled(kernel, signature, constants, target, **options).asm["cubin"], elements_per_thread)
+
+
+def read(binary: bytes, elements_per_thread: int) -> Report:
+    """The report on a binary that holds one kernel."""
+    text = disassembled(binary)
+    usage = re.search(r"\bREG:(\d+)", text)
+    assert usage, text[:1000]
+    code = [(int(address, 16), predicate, name.split("."), operands) for address, predicate, name, operands in
+            _INSTRUCTION.findall(text)]  # fmt: skip
+    body = _main_path(code)
+    kinds = [name for _, _, name, _ in body]
+    return Report(
+        registers=int(usage[1]),
+        spills=sum(name[0] in ("LDL", "STL") for _, _, name, _ in code),
+        load_bytes=tuple(_width(name) for name in kinds if name[0] == "LDG"),
+        store_bytes=tuple(_width(name) for name in kinds if name[0] == "STG"),
+        instructions=len(body),
+        slow_instructions=sum(name[0] != "NOP" for _, _, name, _ in code) - len(body),
+        special=sum(name[0] in ("MUFU", "I2F", "F2I", "FRND", "FCHK") for name in kinds),
+        elements_per_thread=elements_per_thread,
+    )
+
+
+def disassembled(binary: bytes) -> str:
+    """Resource usage and SASS of a binary for NVIDIA's GPUs, as cuobjdump prints them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.cubin")
+        path.write_bytes(binary)
+        tool = triton.knobs.nvidia.cuobjdump.path
+        command = [tool, "-res-usage", "-sass", str(path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+_Code = list[tuple[int, str, list[str], str]]
+
+
+def _main_path(code: _Code) -> _Code:
+    """Up to the kernel's end, which slow paths follow, without the blocks that call one."""
+    end = next(i for i, (_, predicate, name, _) in enumerate(code) if name[0] == "EXIT" and not predicate)
+    code = code[: end + 1]
+    labels = {int(found[1], 16) for _, _, name, operands in code if name[0] == "BRA"
+              and (found := _LABEL.search(operands))}  # fmt: skip
+    blocks: list[_Code] = [[]]
+    for instruction in code:
+        if instruction[0] in labels:
+            blocks.append([])
+        blocks[-1].append(instruction)
+        if instruction[2][0] == "BRA":
+            blocks.append([])
+    hot = (block for block in blocks if not any(name[0] == "CALL" for _, _, name, _ in block))
+    return [instruction for block in hot for instruction in block if instruction[2][0] != "NOP"]
+
+
+def _width(name: list[str]) -> int:
+    return next((_WIDTHS[part] for part in name if part in _WIDTHS), 4)

@@ -1,0 +1,277 @@
+"""Generated kernels under Triton's interpreter: run by `test_triton.py` in a process of its own.
+
+The interpreter has to be chosen before Triton is imported; hence this file's name, which pytest does not collect.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from actc.expr import Expr
+from actc.kernels import compile
+from actc.kernels.errors import BackendError
+from actc.kernels.key import Key
+from actc.kernels.triton_backend import BLOCK, TritonKernel
+from actc.operators import OPERATORS, Operator
+from actc.parsing import parse
+from tests.kernels.kernel_accuracy import TYPES, excesses, layouts, parameter_shapes
+from tests.kernels.samples import ROWS, expression, sample
+
+NAN, INF = math.nan, math.inf
+
+
+def tensors_of(row: Operator, dtype: torch.dtype, turn: int) -> list[Tensor]:
+    """Arguments at which the row and its derivatives are of ordinary size: a variable in the layout of this number,
+    the others alike, parameters in one shape."""
+    found = sample(row)
+    x, *others = found.tensors
+    lying = list(layouts(x.to(dtype)).values())[turn % 5]
+    count = len(found.activation.variables)
+    shape = list(parameter_shapes().values())[turn % 5]
+    same = [each.to(dtype).expand(lying.shape).clone() for each in others[: count - 1]]
+    return [lying, *same, *(each.to(dtype).expand(shape).clone() for each in others[count - 1 :])]
+
+
+#: All pairs of types and layouts, and five of them that hold every type and every layout.
+PAIRS = [(dtype, turn) for dtype in TYPES for turn in range(5)]
+SOME = [(dtype, turn) for turn, dtype in enumerate([*TYPES, torch.float32])]
+
+
+@pytest.mark.parametrize("pairs", [SOME, pytest.param(PAIRS, marks=pytest.mark.large)], ids=["some", "all"])
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_every_operator(row: Operator, pairs: list[tuple[torch.dtype, int]]) -> None:
+    """Value, gradients and parameter gradients."""
+    shift = ROWS.index(row)
+    for dtype, turn in pairs:
+        for name, excess in excesses(expression(row), tensors_of(row, dtype, turn + shift), "triton"):
+            assert excess <= 1, (dtype, turn, name, excess)
+
+
+def composition(seed: int) -> Expr:
+    """A random one of x, y and the parameter beta."""
+    rng = random.Random(seed)
+    rows = [row for row in OPERATORS.values() if row.arity and not row.variadic]
+
+    def grown(depth: int) -> str:
+        if depth == 0:
+            return rng.choice(["x", "x", "x", "y", "beta", "beta*x", "0.7", "2"])
+        row = rng.choice(rows)
+        return f"{row.name}({', '.join(grown(rng.randrange(depth)) for _ in row.arguments)})"
+
+    return parse(f"{grown(3)} + x*beta - y/4")
+
+
+def composed_tensors(dtype: torch.dtype, seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = list(layouts(torch.rand(8, generator=generator, dtype=torch.float64) * 5 - 2.5).values())[seed % 5]
+    shape = list(parameter_shapes().values())[seed // 5 % 5]
+    y = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 3 - 1.5
+    return [x.to(dtype), y.to(dtype), (torch.rand(shape, generator=generator) + 0.5).to(dtype)]
+
+
+@pytest.mark.parametrize("seed", [pytest.param(s, marks=[pytest.mark.large] if s >= 20 else []) for s in range(300)])
+def test_random_compositions(seed: int) -> None:
+    for dtype in TYPES:
+        for name, excess in excesses(composition(seed), composed_tensors(dtype, seed), "triton", depth=3):
+            assert excess <= 1, (str(composition(seed)), dtype, name, excess)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_awkward_values(row: Operator, dtype: torch.dtype) -> None:
+    """NaN, infinities and the signs of zeros as the reference backend has them."""
+    x = torch.tensor([NAN, INF, -INF, 0.0, -0.0, 0.75, -0.75], dtype=dtype)
+    others = [each.to(dtype) for each in sample(row).tensors[1:]]
+    f, reference = (compile(expression(row), backend=backend) for backend in ("triton", "aten"))
+    results = []
+    for function in (f, reference):
+        leaf = x.clone().requires_grad_()
+        count = len(function.variables)
+        parameters = dict(zip(function.parameters, others[count - 1 :], strict=True))
+        value = function(leaf, *(each.expand(7) for each in others[: count - 1]), **parameters)
+        (slope,) = torch.autograd.grad(value.sum(), leaf)
+        results += [value.detach(), slope]
+    for got, true in zip(results[:2], results[2:], strict=True):
+        same = torch.equal(got.isnan(), true.isnan()) and torch.equal(got.isinf(), true.isinf())
+        assert same, (got, true)
+        signed = true.isinf() | (true == 0)
+        assert torch.equal(torch.signbit(got[signed]), torch.signbit(true[signed])), (got, true)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (1, 1), (7,), (BLOCK,), (BLOCK + 1,), (3, BLOCK + 8)])
+def test_sizes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """Value and both gradients as the reference has them, in blocks that the tensor fills and that it does not."""
+    generator = torch.Generator().manual_seed(len(shape))
+    x = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    found = []
+    for backend in ("triton", "aten"):
+        leaf, beta = x.clone().requires_grad_(), torch.tensor(1.3, requires_grad=True)
+        y = compile("x*sigmoid(beta*x)", backend=backend)(leaf, beta=beta)
+        found.append([y.detach(), *torch.autograd.grad(y, (leaf, beta), torch.ones_like(y))])
+    eps = torch.finfo(dtype).eps
+    for got, true in zip(*found, strict=True):
+        assert got.shape == true.shape and got.dtype == true.dtype
+        sums = math.sqrt(x.numel()) if got.shape != x.shape else 1.0
+        torch.testing.assert_close(got, true, rtol=max(2 * eps, 1e-6), atol=max(eps, 1e-6) * max(sums, 1.0))
+
+
+def test_two_runs_agree_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 8, 40, 9, generator=generator)
+    for shape in parameter_shapes_of(x):
+        runs = []
+        for _ in range(2):
+            leaf = x.clone().requires_grad_()
+            beta = torch.linspace(0.5, 2, math.prod(shape)).reshape(shape).requires_grad_()
+            y = compile("x*sigmoid(beta*x)", backend="triton")(leaf, beta=beta)
+            runs.append([y, *torch.autograd.grad(y, (leaf, beta), torch.ones_like(y))])
+        assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def parameter_shapes_of(x: Tensor) -> list[tuple[int, ...]]:
+    return [(), (x.shape[1], 1, 1), (x.shape[3],), tuple(x.shape[2:]), (x.shape[0], 1, 1, 1)]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [1, 3, 8, 70])
+def test_bias_and_gate(memory_format: torch.memory_format, channels: int) -> None:
+    """Three inputs, one of them a bias along the channels, and a learnable slope along them too."""
+    generator = torch.Generator().manual_seed(channels)
+    x = torch.randn(3, channels, 5, 7, generator=generator).to(memory_format=memory_format)
+    z = torch.randn(x.shape, generator=generator)
+    y, beta = torch.randn(channels, 1, 1, generator=generator), torch.rand(channels, 1, 1, generator=generator)
+    found = []
+    for backend in ("triton", "aten"):
+        leaves = [each.clone().requires_grad_() for each in (x, y, z, beta)]
+        f = compile("silu(beta*(x + y))*z", backend=backend)
+        value = f(*leaves[:3], beta=leaves[3])
+        assert value.stride() == x.stride()
+        found.append([value, *torch.autograd.grad(value, leaves, z)])
+    for got, true in zip(*found, strict=True):
+        assert got.stride() == true.stride()
+        torch.testing.assert_close(got, true, rtol=1e-5, atol=2e-5)
+
+
+def test_types_of_operands_may_differ() -> None:
+    """A float32 parameter of a bfloat16 tensor gets a float32 gradient; a float64 input widens the result."""
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(2)).bfloat16().requires_grad_()
+    beta = torch.full((8,), 0.9, requires_grad=True)
+    y = compile("x*sigmoid(beta*x)", backend="triton")(x, beta=beta)
+    dx, dbeta = torch.autograd.grad(y.sum(), (x, beta))
+    assert (y.dtype, dx.dtype, dbeta.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    wide = compile("x*y", backend="triton")(x, x.double())
+    assert wide.dtype == torch.float64 and torch.equal(wide, x.double().square())
+
+
+@pytest.mark.parametrize("text", ["2", "beta", "exp(beta)*3", "where(x > 0, 1, 0)", "x > 0.5", "x", "y"])
+def test_functions_of_few_arguments(text: str) -> None:
+    f, reference = (compile(text, backend=backend) for backend in ("triton", "aten"))
+    x = torch.linspace(-1, 2, 12).reshape(3, 4).requires_grad_()
+    parameters = {name: torch.full((4,), 0.3, requires_grad=True) for name in f.parameters}
+    found = []
+    for function in (f, reference):
+        y = function(*[x] * len(f.variables), **parameters)
+        found.append([y, *torch.autograd.grad(y.sum(), (x, *parameters.values()), allow_unused=True)])
+    for got, true in zip(*found, strict=True):
+        torch.testing.assert_close(got, true)
+
+
+def test_constants_beyond_float32_are_computed_in_float64() -> None:
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    y = compile("x*1e-200*1e200", backend="triton")(x)
+    assert y.tolist() == [1.0, -2.0]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_safe_results_stay_within_the_stored_type(dtype: torch.dtype) -> None:
+    x = torch.tensor([0.0, 1e-30, -1e-30, 3.0], dtype=torch.float64).to(dtype).requires_grad_()
+    y = compile("1/x/x", safe=True, backend="triton")(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert y.isfinite().all() and slope.isfinite().all()
+    assert y.dtype == torch.float64 or y[1] in (0, torch.finfo(dtype).max)
+
+
+def test_what_kernels_do_not_cover_is_said() -> None:
+    f, reference = (compile("x*y + beta", backend=backend) for backend in ("triton", "aten"))
+    x, y = torch.randn(4, 1), torch.randn(1, 5)
+    with pytest.warns(UserWarning, match=r"x\*y \+ beta runs as composed torch operations: "):
+        assert torch.equal(f(x, y, beta=1.0), reference(x, y, beta=1.0))
+    x, beta = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
+    with pytest.warns(UserWarning, match="dimensions that lie between its own"):
+        assert torch.equal(f(x, x, beta=beta), reference(x, x, beta=beta))
+    with pytest.warns(UserWarning, match="broadcast along different dimensions"):
+        y, beta = torch.ones(4), torch.ones(3, 1)
+        assert torch.equal(f(x, y, beta=beta), reference(x, y, beta=beta))
+
+
+def test_names_that_kernels_use_themselves() -> None:
+    """A parameter may be called as anything in the kernel, or as what Python means by it."""
+    names = ["tl", "x_pointer", "grad", "mask", "mul_1", "é", "grad_x", "lanes", "exp_1", "type", "BLOCK", "operand1"]
+    text = "exp(x*y) + " + "*".join(f"({name} + x)" for name in names)
+    values = {name: torch.tensor(0.1 + i / 7) for i, name in enumerate(names)}
+    x, y = torch.linspace(-1, 1, 5), torch.linspace(0, 1, 5)
+    torch.testing.assert_close(compile(text, backend="triton")(x, y, **values), compile(text)(x, y, **values))
+
+
+@pytest.mark.parametrize("text", ["x*sigmoid(beta*x)", "silu(x)*y", "max(x, beta)"])
+def test_derivatives_of_any_order(text: str) -> None:
+    f = compile(text, backend="triton")
+    x = torch.linspace(-2, 2, 6, dtype=torch.float64).reshape(2, 3).requires_grad_()
+    others = [torch.rand(2, 3, dtype=torch.float64, requires_grad=True) for _ in f.variables[1:]]
+    parameters = [torch.tensor(0.7, dtype=torch.float64, requires_grad=True) for _ in f.parameters]
+    arguments = (x, *others, *parameters)
+
+    def function(*tensors: Tensor) -> Tensor:
+        count = len(f.variables)
+        value: Tensor = f(*tensors[:count], **dict(zip(f.parameters, tensors[count:], strict=True)))
+        return value
+
+    assert torch.autograd.gradcheck(function, arguments)
+    assert torch.autograd.gradgradcheck(function, arguments)
+
+
+def test_opcheck() -> None:
+    key = str(Key("silu(x)*y + tanh(beta*x)", ("x", "y"), ("beta",), (0, 0, 0), "triton"))
+    x = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    y, beta = torch.randn(2, 3, 4, 4).requires_grad_(), torch.rand(3, 1, 1, requires_grad=True)
+    torch.library.opcheck(torch.ops.actc.forward.default, ([x, y], [beta], key))
+    grad = torch.randn(2, 3, 4, 4, requires_grad=True)
+    torch.library.opcheck(torch.ops.actc.backward.default, (grad, [x, y], [beta], key, [0, 1, 2]))
+
+
+def test_plans_are_made_once() -> None:
+    kernel = TritonKernel(Key("x*x", ("x",), (), (0,), "triton"))
+    for _ in range(3):
+        kernel.forward([torch.ones(5)], [])
+    assert len(kernel._forward_plans) == 1
+    kernel.forward([torch.ones(6)], [])
+    assert len(kernel._forward_plans) == 2
+
+
+def test_devices_that_triton_does_not_know() -> None:
+    with pytest.raises(BackendError, match=r"runs on GPUs, and the input is on meta: move it"):
+        TritonKernel(Key("x*x", ("x",), (), (0,), "triton")).forward([torch.ones(5, device="meta")], [])
+
+
+def test_values_agree_with_numpy() -> None:
+    """Not by way of torch at all."""
+    x = np.linspace(-5, 5, 2000)
+    got = compile("x*sigmoid(x)", backend="triton")(torch.from_numpy(x))
+    np.testing.assert_allclose(got.numpy(), x / (1 + np.exp(-x)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("text", ["x**beta", "x**y", "hypot(x, beta)", "where((x > beta)*(beta > 0) + (x < 0), x, 3)"])
+@pytest.mark.parametrize("shape", [(), (3, 1, 1), (6,)])
+def test_numbers_beside_tensors(text: str, shape: tuple[int, ...]) -> None:
+    x = layouts(torch.linspace(0.3, 2, 7, dtype=torch.float64))["contiguous"]
+    other = x.flip(0) if "y" in text and "beta" not in text else torch.full(shape, 1.6, dtype=torch.float64)
+    for dtype in TYPES:
+        for name, excess in excesses(parse(text), [x.to(dtype), other.to(dtype)], "triton"):
+            assert excess <= 1, (dtype, name, excess)

@@ -1,0 +1,167 @@
+"""The Triton backend: its source, its machine code, files exported from it, and, by `interpreted.py`, its numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import actc
+from actc import Space, cli, unique
+from actc.kernels import auto, compile
+from actc.kernels.auto import AutoKernel
+from actc.kernels.errors import BackendError
+from actc.kernels.key import Key
+from actc.kernels.triton_backend import TritonKernel
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton")
+
+ROOT = Path(__file__).parents[2]
+
+
+def interpreted(*arguments: str, folder: Path, alone: bool = False) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments, Triton's interpreter on; `alone`: without this checkout."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "TRITON_CACHE_DIR": str(folder / "cache")}
+    python = [sys.executable, "-I"] if alone else [sys.executable]
+    where = folder if alone else ROOT
+    return subprocess.run([*python, *arguments], capture_output=True, text=True, cwd=where, env=environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", ["not large", pytest.param("large", marks=pytest.mark.large)])
+def test_numbers_under_the_interpreter(share: str, tmp_path: Path) -> None:
+    path = "tests/kernels/interpreted.py"
+    ran = interpreted("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", share, path, folder=tmp_path)
+    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
+
+
+def test_source_reads_like_the_expression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from actc.kernels import device
+    from actc.kernels.placement import ELEMENT, NUMBER
+    from actc.kernels.triton_source import Operand, Specification, kernel_source
+
+    operands = (Operand("x", "float32", ELEMENT), Operand("beta", "float32", NUMBER))
+    found = kernel_source(Specification(actc.parse("x*sigmoid(beta*x)"), operands, "float32"), "value", device)
+    assert found.text == '''\
+@triton.jit
+def value(
+    out_pointer, x_pointer, beta_pointer, numel, BLOCK: tl.constexpr,
+):
+    """x*sigmoid(beta*x)"""
+    beta = tl.load(beta_pointer).to(tl.float32)
+    start = tl.program_id(0).to(tl.int64) * BLOCK
+    lanes = tl.arange(0, BLOCK)
+    mask = start + lanes < numel
+    x = tl.load(x_pointer + start + lanes, mask=mask).to(tl.float32)
+    mul_1 = beta * x
+    sigmoid_1 = device.sigmoid(mul_1)
+    mul_2 = x * sigmoid_1
+    tl.store(out_pointer + start + lanes, mul_2, mask=mask)
+'''
+
+
+def test_cpu_tensors_are_refused_with_the_remedy() -> None:
+    with pytest.raises(BackendError, match=r'runs on GPUs, and the input is on cpu: move it.*backend="auto"'):
+        compile("x*x", backend="triton")(torch.ones(3))
+
+
+def test_missing_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clear error where it was asked for, one warning where it was chosen."""
+    auto._missing.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BackendError, match=r"needs the package triton, which is not installed: pip install triton"):
+        TritonKernel(Key("x*x", ("x",), (), (0,), "triton"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.warns(UserWarning, match="run as composed torch operations"):
+        assert compile("x").backend == "aten"
+    assert "not installed" in compile("x").reason
+    auto._missing.cache_clear()
+
+
+def test_auto_is_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = AutoKernel(Key("x*x", ("x",), (), (0,), "auto"))
+    assert kernel.forward([torch.full((2,), 3.0)], []).tolist() == [9.0, 9.0]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert compile("x").backend == "triton" and "tensors on a GPU" in compile("x").reason
+
+
+def test_importing_kernels_does_not_import_triton() -> None:
+    code = "import sys, actc.kernels; assert 'triton' not in sys.modules, 'triton'"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.slow
+def test_ahead_of_time(tmp_path: Path) -> None:
+    """A sample of the three-node space for sm_90: nothing spills, and every access is 16 bytes wide."""
+    from actc.kernels.ahead_of_time import report, specification
+
+    classes = unique(Space("aquasurf_three_node"), prove=False)
+    for each in classes[:: len(classes) // 10][:10]:
+        for dtype in (torch.bfloat16, torch.float32):
+            for backward in (False, True):
+                found = report(specification(compile(each.representative), dtype, backward))
+                assert found.spills == 0, (str(each.representative), dtype, backward)
+                assert {*found.load_bytes, *found.store_bytes} == {16}, (str(each.representative), dtype, backward)
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100", "gfx942"])
+def test_targets(target: str) -> None:
+    from actc.kernels.ahead_of_time import compiled, specification
+
+    f = compile("x*sigmoid(beta*x)")
+    for backward in (False, True):
+        assert compiled(specification(f, torch.bfloat16, backward), "kernel", target).kernel
+
+
+@pytest.mark.parametrize("form", ["numbers", "columns", "rows"])
+def test_summing_kernels_compile(form: str) -> None:
+    """The kernels that sum parameters' gradients neither spill nor, but for parameters and sums, access less than 16
+    bytes at once."""
+    from actc.kernels import device, machine_code
+    from actc.kernels.placement import CHANNEL, ELEMENT, NUMBER
+    from actc.kernels.triton_backend import load
+    from actc.kernels.triton_source import Operand, Specification, kernel_source, module_source
+
+    place = NUMBER if form == "numbers" else CHANNEL
+    operands = (Operand("x", "bfloat16", ELEMENT), Operand("beta", "float32", place))
+    expression = actc.parse("x*sigmoid(beta*x)")
+    source = kernel_source(Specification(expression, operands, "bfloat16", (0, 1), form == "rows"), "kernel", device)
+    assert source.form == form
+    sizes = {
+        "numbers": {"BLOCK": 1024, "PROGRAMS": 1024},
+        "columns": {"ROWS": 16, "COLUMNS": 64, "PROGRAMS": 64, "CHANNELS": 256, "INNER": 1},
+        "rows": {"ROWS": 1, "COLUMNS": 1024, "PROGRAMS": 16, "CHANNELS": 64, "INNER": 1024},
+    }[form]
+    kernel = load(module_source([source.text])).kernel
+    found = machine_code.report(kernel, source.signature, sizes, 8)
+    assert found.spills == 0
+    assert found.load_bytes.count(16) >= 2 and found.store_bytes.count(16) == 1
+
+
+def test_ptx(capsys: pytest.CaptureFixture[str]) -> None:
+    for target, name in (("sm_80", "value"), ("sm_90", "gradients")):
+        words = ["compile", "x*erf(x)", "--emit", "ptx", "--target", target, "--dtype", "bfloat16"]
+        assert cli.main([*words, *(["--gradients"] if name == "gradients" else [])]) == 0
+        text = capsys.readouterr().out
+        assert f".target {target}" in text and f".entry {name}(" in text
+        assert "ld.global.v4.b32" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["x*sigmoid(beta*x)", "silu(x)*y", "where(x > 0, alpha*x, gamma*expm1(x))", "2"])
+def test_exported_file_runs_alone(text: str, tmp_path: Path) -> None:
+    """Under the interpreter, in a process that cannot import actc; and it compiles for a GPU."""
+    path = tmp_path / "act.py"
+    assert cli.main(["compile", text, "--emit", "triton", "-o", str(path)]) == 0
+    code = (
+        "import runpy, sys; sys.modules['actc'] = None; "
+        f"runpy.run_path({str(path)!r}, run_name='__main__'); assert sys.modules['actc'] is None"
+    )
+    ran = interpreted("-c", code, folder=tmp_path, alone=True)
+    assert (ran.returncode, ran.stdout) == (0, "ok\n"), ran.stderr[-3000:]
