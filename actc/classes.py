@@ -16,17 +16,33 @@ from typing import Any
 import numpy as np
 
 from actc.enclosures import precision
-from actc.equivalence import NUMERIC, PROVED, agree, difference, everywhere, proved, sampler
+from actc.equivalence import NUMERIC, PROVED, agree, comparable, difference, proved, sampler
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
 from actc.parsing import parse
 from actc.program import Program
-from actc.samples import POINTS, Token
+from actc.rules import canonical
+from actc.samples import POINTS, Sampler, Token
 from actc.spaces import PLACES, Family, Node, Space, filled
 
-#: The points that decide which others a function is compared with; at more, values may be beyond all digits.
-_CORE = POINTS[:16]
+
+@functools.cache
+def _core() -> Sampler:
+    """At the points that decide which others a function is compared with."""
+    return Sampler(POINTS[:8])
+
+
+@functools.cache
+def _rest() -> Sampler:
+    """At the points at which it is compared with them."""
+    return Sampler(POINTS[8:])
+
+
+@functools.lru_cache(maxsize=1024)
+def _whole_fingerprint(form: Expr) -> tuple[Token, ...]:
+    """At all of them; a class that many are compared with is asked for it again and again."""
+    return _core().fingerprint(form) + _rest().fingerprint(form)
 
 
 @dataclass(frozen=True)
@@ -44,17 +60,16 @@ class Symmetries:
             form = expr_of({p: c / size for p, c in sum_of(form).items()})
         if not (self.sign or self.reflection):
             return form
-        here = everywhere()
         signs = (1, -1) if self.sign else (1,)
-        turned = [form, here.canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
+        turned = [form, canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
         # The values decide and not the spelling, so that equal functions are turned the same way.
-        found = [(sampler(POINTS).fingerprint(f), s, f) for f in turned for s in signs]
+        found = [(_whole_fingerprint(f), s, f) for f in turned for s in signs]
         _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
-        return best if sign > 0 else here.canonical(apply("neg", best))
+        return best if sign > 0 else canonical(apply("neg", best))
 
     def bucket(self, form: Expr) -> bytes:
         """What the normal forms that stand for equal functions have in common."""
-        found: Sequence[Token] = sampler(_CORE).fingerprint(form)
+        found: Sequence[Token] = _core().fingerprint(form)
         if self.scale:
             numbers = [t if isinstance(t, float) and math.isfinite(t) else 0.0 for t in found]
             size = next((abs(n) for n in numbers if n), 1.0)
@@ -66,7 +81,7 @@ class Symmetries:
         """The second normal form times the number that makes it the first one, if there is one; for others than
         ``scale`` that is 1."""
         factor = _factor(form, other) if self.scale else Fraction(1)
-        return other if factor == 1 else None if factor is None else everywhere().canonical(apply("mul", factor, other))
+        return other if factor == 1 else None if factor is None else canonical(apply("mul", factor, other))
 
 
 def _signed(token: Token, sign: int) -> float:
@@ -75,7 +90,7 @@ def _signed(token: Token, sign: int) -> float:
 
 def _factor(form: Expr, other: Expr) -> Fraction | None:
     """The rational number that the quotient of the values at a point is, to 70 digits; 1 if no point has one."""
-    fine = sampler(POINTS, 40)
+    fine = sampler(POINTS)
     for a, b in zip(fine.values(form), fine.values(other), strict=True):
         if a.is_finite() and b.is_finite() and not a.contains(0) and not b.contains(0):
             with precision(400):
@@ -109,7 +124,7 @@ class Classes:
     def place(self, expression: Expr) -> tuple[int, str]:
         """The number of the expression's class, a new one if need be, and on what ground it is there: ``"proved"`` or
         ``"numeric"``."""
-        form = everywhere().canonical(expression)
+        form = canonical(expression)
         name = digest(form)
         if name not in self._numbers:
             turned = self.symmetries.representative(form)
@@ -135,14 +150,13 @@ class Classes:
         other = self.symmetries.scaled(form, head)
         if other is None:
             return None
-        coarse = sampler(POINTS)
-        if difference(coarse.fingerprint(form), coarse.fingerprint(other)) is not None:
+        found, wanted = _whole_fingerprint(form), _whole_fingerprint(other)
+        if difference(found, wanted) is not None:
             return None
-        if not self._prove:
-            return NUMERIC if self._numeric else None
-        if proved(form, other):
+        if self._prove and proved(form, other):
             return PROVED
-        return NUMERIC if self._numeric and agree(form, other) else None
+        joined = self._numeric and comparable(found, wanted) and (not self._prove or agree(form, other))
+        return NUMERIC if joined else None
 
 
 @dataclass(frozen=True)
@@ -278,7 +292,7 @@ class _Cells:
         if index:
             index[0] -= self.start
         whole = filled(self.options[option], tuple(forms[i] for forms, i in zip(self.forms, index, strict=True)))
-        return self.symmetries.representative(everywhere().canonical(whole))
+        return self.symmetries.representative(canonical(whole))
 
     def keys(self) -> list[tuple[bytes, bytes]]:
         """Digest and bucket of every cell's form."""
@@ -398,8 +412,8 @@ def _classes_of(space: Space, numbers: np.ndarray, certain: np.ndarray) -> list[
 
 def _symmetric(option: Expr, arity: int) -> bool:
     """Whether the order of an option's arguments means nothing."""
-    form = everywhere().canonical(option)
+    form = canonical(option)
     turned = [[*range(1, arity), 0], [1, 0, *range(2, arity)]] if arity > 1 else []
     return bool(turned) and all(
-        everywhere().canonical(filled(option, tuple(PLACES[i] for i in order))) is form for order in turned
+        canonical(filled(option, tuple(PLACES[i] for i in order))) is form for order in turned
     )

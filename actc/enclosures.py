@@ -28,6 +28,9 @@ INFINITY = flint.arb.pos_inf()
 ZERO, ONE = flint.arb(0), flint.arb(1)
 REALS: Interval = (-INFINITY, INFINITY)
 
+#: The highest value of e^-x I1(x) lies between these x, and is at most this.
+I1E_PEAK = ((1.5, 1.6), 0.219091974950531)
+
 
 _precision = threading.RLock()
 
@@ -64,7 +67,7 @@ class Region:
     """
 
     #: Parts whose bounds stay known.
-    REMEMBERED = 100_000
+    REMEMBERED = 20_000
 
     def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
         self.low, self.high = low, high
@@ -75,11 +78,11 @@ class Region:
     def bounds(self, expression: Expr) -> Interval:
         """An interval that holds every value; parameters and inputs other than x may be anything."""
         known = self._known
-        if len(known) > self.REMEMBERED:
-            known.clear()
-        with precision(BITS):
-            for node in postorder(expression) if expression not in known else ():
-                if node not in known:
+        if expression not in known:
+            if len(known) > self.REMEMBERED:
+                known.clear()
+            with precision(BITS):
+                for node in postorder(expression, known=known):
                     known[node] = self._bounds(node)
         return known[expression]
 
@@ -215,14 +218,14 @@ def even(a: Interval, value: Callable[[Any], Any], limit: float) -> Interval:
     return hull(value(end) if end.is_finite() else ball(limit) for end in absolute(a))
 
 
-def odd(a: Interval, value: Callable[[Any], Any], highest: float) -> Interval:
-    """Of an odd function that is positive for positive x and at most ``highest``."""
+def odd_hump(a: Interval, value: Callable[[Any], Any], peak: tuple[float, float], highest: float) -> Interval:
+    """Of an odd function that rises from 0 to ``highest``, somewhere between the ends of ``peak``, and falls to 0."""
     if a[0] < 0 < a[1]:
         return hull([flint.arb(0, highest)])
     if a[0] < 0:
-        return negative(odd(negative(a), value, highest))
-    low, high = hull([value(a[0].union(a[1]))]) if a[1].is_finite() else REALS
-    return max(low, ZERO), min(high, ball(highest))
+        return negative(odd_hump(negative(a), value, peak, highest))
+    low, high = hull(value(end) if end.is_finite() else ZERO for end in a)
+    return low, (high if a[1] <= peak[0] or a[0] >= peak[1] else ball(highest))
 
 
 def larger(a: Interval, b: Interval) -> Interval:
@@ -279,12 +282,26 @@ def choose(condition: Any, a: Any, b: Any) -> Any:
     return b if condition.is_zero() else a if not condition.contains(0) else a.union(b)
 
 
+def bessel(order: int, a: Any) -> Any:
+    """e^-abs(a) times the modified Bessel function of order 0 or 1 at abs(a). Of wide balls by their ends, since for
+    some of them flint takes most of a second."""
+    a = abs(a)
+    if a.rel_accuracy_bits() > 30 or not a.is_finite():
+        return a.bessel_i(order, scaled=True)
+    ends = max(a.lower(), ZERO), a.upper()
+    if order == 0:
+        low, high = even(ends, lambda b: b.bessel_i(0, scaled=True), 0.0)
+    else:
+        low, high = odd_hump(ends, lambda b: b.bessel_i(1, scaled=True), *I1E_PEAK)
+    return low.union(high)
+
+
 def bessel_slope(a: Any) -> Any:
     """The derivative of e^-abs(a) I1(a)."""
     if a.is_zero():
         return flint.arb(1) / 2
     a = abs(a)
-    first, second = (a.bessel_i(n, scaled=True) for n in (0, 1))
+    first, second = (bessel(n, a) for n in (0, 1))
     return first - second * (1 + 1 / a)
 
 

@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from actc.expr import Expr, apply, postorder, symbol
 from actc.normal_form import sum_of
@@ -24,8 +24,8 @@ from actc.operators import operator
 from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
-from actc.rules import Case
-from actc.samples import POINTS, Sampler, Token
+from actc.rules import Case, everywhere
+from actc.samples import LARGEST, POINTS, Sampler, Token
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
 
@@ -80,7 +80,7 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
     form, other = everywhere().canonical(first), everywhere().canonical(second)
     if form is other:
         return Equivalence(PROVED, _pair=(first, second))
-    coarse = sampler(POINTS)
+    coarse = _coarse()
     found, wanted = coarse.fingerprint(form), coarse.fingerprint(other)
     place = difference(found, wanted)
     if place is not None:
@@ -91,7 +91,7 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
     place = difference(fine.fingerprint(form), fine.fingerprint(other))
     if place is not None:
         return Equivalence(DIFFERENT, fine.point(place, first.symbols | second.symbols))
-    if sum("?" not in pair for pair in zip(found, wanted, strict=True)) < _FEWEST:
+    if not comparable(found, wanted):
         return Equivalence(DIFFERENT)
     return Equivalence(NUMERIC, _pair=(first, second))
 
@@ -106,7 +106,7 @@ def proved(form: Expr, other: Expr) -> bool:
     """Whether a proof was found that two normal forms are one function."""
     if same(form, other, everywhere()):
         return True
-    if form.symbols | other.symbols != {"x"}:
+    if form.symbols | other.symbols != {"x"} or len(postorder(form, other)) > LARGEST:
         return False
     ends = [-math.inf, *bends(form, other), math.inf]
     for low, high in itertools.pairwise(ends):
@@ -140,26 +140,31 @@ class ProvingCase(Case):
         return self._nonnegative[form]
 
 
-@lru_cache(maxsize=1)
-def everywhere() -> Case:
-    """The case in which nothing is known of x."""
-    return Case()
-
-
 @lru_cache(maxsize=64)
 def _case(low: Fraction | float, high: Fraction | float) -> ProvingCase:
     return ProvingCase(low, high)
 
 
+@cache
+def _coarse() -> Sampler:
+    """At the few dozen points that every two functions are compared at."""
+    return Sampler(POINTS)
+
+
 @lru_cache(maxsize=4)
-def sampler(points: tuple[Fraction, ...], digits: int = 16) -> Sampler:
-    """The sampler at those values of x."""
-    return Sampler(points, digits)
+def sampler(points: tuple[Fraction, ...]) -> Sampler:
+    """The sampler at those values of x, to 40 digits."""
+    return Sampler(points, 40)
 
 
 def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
     """The place of the first of two fingerprints' values that differ; one that nobody knows differs from none."""
     return next((i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and "?" not in (a, b)), None)
+
+
+def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
+    """Whether so many values of two fingerprints are known that their agreement means anything."""
+    return sum("?" not in pair for pair in zip(first, second, strict=True)) >= _FEWEST
 
 
 #: Distances from a bend, near and far, at which both sides of it are looked at.
@@ -175,12 +180,14 @@ def _fine(*forms: Expr) -> Sampler:
     # A witness is told in float64, which must still tell it from the bend.
     around = [(a + b) / 2 for a, b in itertools.pairwise(ends)]
     around += [b + s * sign * (1 + abs(b)) for b in ends for s in _STEPS for sign in (1, -1)]
-    return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)), 40)
+    return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)))
 
 
 def bends(*forms: Expr) -> list[Fraction]:
     """Where an operator in them that stands on a line bends, has a pole or ends, or the two that it compares cross."""
-    return sorted({Fraction(0)}.union(*(_bends(node) for node in postorder(*forms) if node.args)))
+    nodes = postorder(*forms)
+    # Of large expressions it is not asked: each maximum in them compares all its operands.
+    return sorted({Fraction(0)}.union(*(_bends(node) for node in nodes if node.args and len(nodes) <= LARGEST)))
 
 
 def _bends(node: Expr) -> Iterator[Fraction]:
@@ -189,7 +196,7 @@ def _bends(node: Expr) -> Iterator[Fraction]:
         yield from _crossing(node.args[0], Fraction(level))
     if node.name in ("div", "pow"):
         yield from _crossing(node.args[node.name == "div"], Fraction(0))
-    if len(node.args) == 2 and (node.name in ("max", "min") or row.derivative == ("0", "0")):
+    if len(node.args) == 2 and (node.name in ("max", "min") or row.compares):
         for a, b in itertools.combinations(_compared(node), 2):
             yield from _crossing(apply("sub", a, b), Fraction(0))
 

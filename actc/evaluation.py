@@ -134,8 +134,7 @@ def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> tuple[An
             row, args = operator(node.name), [done[a] for a in node.args]
             done[node] = row.oracle(*args)
             if all(args):
-                compares = row.derivative == ("0", "0")
-                cancelled |= args[0] == args[1] if compares else row.analytic and done[node] == 0
+                cancelled |= args[0] == args[1] if row.compares else row.analytic and done[node] == 0
     return done[nodes[-1]], cancelled
 
 

@@ -11,7 +11,7 @@ import math
 import threading
 import unicodedata
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -59,13 +59,18 @@ class Expr:
     arguments of an application, ``value`` the :class:`fractions.Fraction` of a constant.
     """
 
-    __slots__ = ("__weakref__", "args", "kind", "name", "symbols", "value")
+    __slots__ = ("__weakref__", "_digest", "_long", "_normal", "_sum", "args", "kind", "name", "symbols", "value")
 
     kind: str
     name: str
     args: tuple[Expr, ...]
     value: Fraction | None
     symbols: frozenset[str]
+    # What actc.normal_form found out about the node; None or False until it is asked.
+    _digest: bytes | None
+    _sum: dict[tuple[tuple[Expr, int], ...], Fraction] | None
+    _normal: bool
+    _long: bool
 
     # numpy scalars on the left would otherwise swallow an Expr into an object array.
     __array_ufunc__ = None
@@ -132,7 +137,8 @@ class Expr:
 
     def with_args(self, args: tuple[Expr, ...]) -> Expr:
         """This application with other arguments; symbols and constants are returned unchanged."""
-        if self.kind != "apply" or all(a is b for a, b in zip(self.args, args, strict=True)):
+        # Expressions have no equality but identity.
+        if self.kind != "apply" or self.args == args:
             return self
         return apply(self.name, *args)
 
@@ -234,6 +240,7 @@ def _intern(kind: str, name: str, args: tuple[Expr, ...], value: Fraction | None
         if node is None:
             node = object.__new__(Expr)
             node.kind, node.name, node.args, node.value = kind, name, args, value
+            node._digest, node._sum, node._normal, node._long = None, None, False, False
             if kind == "symbol":
                 node.symbols = frozenset((name,))
             elif len(args) == 1:
@@ -311,26 +318,28 @@ def apply(name: str, *args: Expr | Number) -> Expr:
     from actc.operators import operator
 
     row = operator(name)
-    nodes = row.complete(tuple(as_expr(a) for a in args))
-    if row.name in ("neg", "div") and all(a.kind == "constant" for a in nodes):
-        values = [a.value for a in nodes if a.value is not None]
+    nodes = tuple([a if isinstance(a, Expr) else as_expr(a) for a in args])
+    if len(nodes) != len(row.arguments):
+        nodes = row.complete(nodes)
+    if row.name in ("neg", "div") and (last := nodes[-1].value) is not None and (first := nodes[0].value) is not None:
         if row.name == "neg":
-            return constant(-values[0])
-        if values[1] != 0 and _small(values[0] / values[1]):
-            return constant(values[0] / values[1])
+            return constant(-first)
+        if last != 0 and _small(first / last):
+            return constant(first / last)
     return _intern("apply", row.name, nodes, None)
 
 
-def postorder(*roots: Expr) -> list[Expr]:
-    """The distinct nodes below the roots, every node after its arguments. Iterative: depth is no limit."""
+def postorder(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:
+    """The distinct nodes below the roots, every node after its arguments; but for ``known`` ones, and what is below
+    those alone. Iterative: depth is no limit."""
     order: dict[Expr, None] = {}
     stack = list(reversed(roots))
     while stack:
         node = stack[-1]
-        if node in order:
+        if node in order or node in known:
             stack.pop()
             continue
-        waiting = [a for a in reversed(node.args) if a not in order]
+        waiting = [a for a in reversed(node.args) if a not in order and a not in known]
         if waiting:
             stack.extend(waiting)
         else:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from actc.equivalence import bends, everywhere
+from actc.equivalence import bends
 from actc.expr import Expr, apply, constant, hidden, rebuild
+from actc.normal_form import expr_of, looks_negative, negated, sum_of
 from actc.parsing import parse
 from actc.quotients import WRITTEN_OUT, NoQuotient, is_arithmetic, quotients
-from actc.rules import Case, named, stabilised, tidied
+from actc.rules import Case, everywhere, named, stabilised, tidied
 
 End = Fraction | float
 
@@ -65,6 +66,7 @@ def _rewritten(normal: Expr, case: Case) -> Iterator[Expr]:
     """Other forms of a normal form of the case."""
     yield named(normal)
     yield stabilised(_near_one(normal, case, {}))
+    yield from _conjugated(normal, case)
     for form in _as_quotients(normal):
         yield from (form, stabilised(form))
     decaying, hides = _decaying(normal, case)
@@ -107,6 +109,21 @@ def _near_one(expression: Expr, case: Case, hides: Mapping[str, Expr]) -> Expr:
         return apply("exp", args[1] * logarithm) if power else logarithm
 
     return rebuild(expression, build)
+
+
+def _conjugated(normal: Expr, case: Case) -> Iterator[Expr]:
+    """c sqrt(a) + b as (c² a - b²)/(c sqrt(a) - b), in which other terms cancel."""
+    total = sum_of(normal)
+    for product, c in total.items():
+        if len(product) == 1 and product[0][0].name == "sqrt" and product[0][1] == 1 and len(total) > 1:
+            root = expr_of({product: c})
+            rest = expr_of({p: k for p, k in total.items() if p != product})
+            under = case.canonical(root - rest)
+            over = case.canonical(c * c * product[0][0].args[0] - rest * rest)
+            if looks_negative(under):
+                over, under = negated(over), negated(under)
+            if case.vanishes_rarely(under):
+                yield named(next(_as_quotients(over), over) / under)
 
 
 # --- quotients of polynomials ----------------------------------------------------------------------------------------

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
-from actc.evaluation import constant_value
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
 from actc.operators import operator
 
@@ -29,10 +27,13 @@ Sum = dict[Product, Fraction]
 #: Integer powers beyond this stay powers of one factor.
 MAX_EXPONENT = 64
 
+#: Longer sums, products and chains of max, and arithmetic on them, stay as they are written; each is then one factor.
+#: So the work on an expression grows with its size, however often its parts occur in each other.
+MAX_TERMS = 128
+
+_ONE = Fraction(1)
+
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
-
-
-_sums: WeakKeyDictionary[Expr, Sum] = WeakKeyDictionary()
 
 
 def sum_of(node: Expr) -> Sum:
@@ -40,35 +41,50 @@ def sum_of(node: Expr) -> Sum:
 
     The result is shared: do not change it.
     """
+    if node.name not in ARITHMETIC:
+        return _alone(node)
     stack = [node]
     while stack:
         top = stack[-1]
-        waiting = [a for a in top.args if a not in _sums] if top.name in ARITHMETIC and top not in _sums else []
+        waiting = [a for a in top.args if a._sum is None and a.name in ARITHMETIC] if top._sum is None else ()
         if waiting:
             stack.extend(waiting)
         else:
             stack.pop()
-            if top not in _sums:
-                _sums[top] = _sum(top)
-    return _sums[node]
+            if top._sum is None:
+                top._sum = _sum(top)
+    return node._sum or {}
+
+
+def _alone(node: Expr) -> Sum:
+    """The sum of a constant, or of a node that is one factor."""
+    if node.value is not None:
+        return {(): node.value} if node.value else {}
+    return {((node, 1),): _ONE}
 
 
 def _sum(node: Expr) -> Sum:
-    total = _combined(node)
-    # Sums that double at every step would grow numbers without end; from there on the node is one factor.
-    return {((node, 1),): Fraction(1)} if any(map(_too_long, total.values())) else total
+    total = {} if any(a._long for a in node.args) else _combined(node)
+    # What an addition leaves as it was is not looked at again.
+    new = sum_of(node.args[1]) if node.name in ("add", "sub") else total
+    node._long = any(a._long for a in node.args) or _is_long(total, new)
+    return _alone(node) if node._long else total
+
+
+def _is_long(total: Sum, new: Sum) -> bool:
+    # Sums that double at every step would grow numbers without end, and sums of sums of sums write each term again and
+    # again.
+    return len(total) > MAX_TERMS or any(
+        len(p) > MAX_TERMS or (p in total and _too_long(total[p])) for p in new
+    )
 
 
 def _combined(node: Expr) -> Sum:
-    if node.value is not None:
-        return {(): node.value} if node.value else {}
-    alone: Sum = {((node, 1),): Fraction(1)}
-    if node.name not in ARITHMETIC:
-        return alone
-    a = _sums[node.args[0]]
+    a = sum_of(node.args[0])
     if node.name == "neg":
         return _scaled(a, Fraction(-1))
-    b = _sums[node.args[1]]
+    b = sum_of(node.args[1])
+    alone = _alone(node)
     if node.name in ("add", "sub"):
         sign = 1 if node.name == "add" else -1
         total = dict(a)
@@ -103,6 +119,18 @@ def _is_number(total: Sum) -> bool:
     return tuple(total) == ((),)
 
 
+def normal(node: Expr) -> Expr:
+    """An arithmetic node whose arguments are in normal form, in normal form."""
+    return node if node._normal else expr_of(sum_of(node))
+
+
+def _built(name: str, *args: Expr | Fraction | int) -> Expr:
+    """A piece of a normal form, which is in normal form itself."""
+    node = apply(name, *args)
+    node._normal = True
+    return node
+
+
 def expr_of(total: Sum) -> Expr:
     """The expression of a sum in normal form: ``sum_of(expr_of(s)) == s``."""
     terms = sorted(total.items(), key=lambda item: (not item[0], _product_key(item[0])))
@@ -112,8 +140,12 @@ def expr_of(total: Sum) -> Expr:
     lead = next((i for i, (_, c) in enumerate(terms) if c > 0), 0)
     terms.insert(0, terms.pop(lead))
     result = _term(*terms[0])
+    # Whether a term with the coefficient 0 stays depends on the case.
+    build = _built if all(total.values()) else apply
     for product, c in terms[1:]:
-        result = apply("sub", result, _term(product, -c)) if c < 0 else apply("add", result, _term(product, c))
+        result = build("sub", result, _term(product, -c)) if c < 0 else build("add", result, _term(product, c))
+    if result.name in ARITHMETIC and not _is_long(total, total):
+        result._sum = total
     return result
 
 
@@ -136,30 +168,37 @@ def negated(node: Expr) -> Expr:
     return expr_of(_scaled(sum_of(node), Fraction(-1)))
 
 
-def total_function(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> bool:
-    """Whether it is a number at all reals but isolated points, as far as the operators' domains show, and what is known
-    of the denominators."""
-    return all(_doubt(n, vanishes_rarely) is None for n in postorder(node))
+class Knowledge(Protocol):
+    """What is known of values."""
+
+    def vanishes_rarely(self, a: Expr) -> bool:
+        """Whether it is known to vanish at isolated points only."""
+
+    def stays_inside(self, node: Expr) -> bool:
+        """Whether the operator's argument is known to stay in its domain."""
 
 
-def doubts(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> set[Expr]:
+def total_function(node: Expr, known: Knowledge) -> bool:
+    """Whether it is known to be a number everywhere but at isolated points."""
+    return all(_doubt(n, known) is None for n in postorder(node))
+
+
+def doubts(node: Expr, known: Knowledge) -> set[Expr]:
     """The parts that decide where it is undefined: denominators that may vanish, and what may leave its domain."""
-    return {found for n in postorder(node) if (found := _doubt(n, vanishes_rarely)) is not None}
+    return {found for n in postorder(node) if (found := _doubt(n, known)) is not None}
 
 
-def _doubt(node: Expr, vanishes_rarely: Callable[[Expr], bool]) -> Expr | None:
+def _doubt(node: Expr, known: Knowledge) -> Expr | None:
     if node.kind != "apply":
         return None
     if node.name == "div":
-        return None if vanishes_rarely(node.args[1]) else node.args[1]
+        return None if known.vanishes_rarely(node.args[1]) else node.args[1]
     if node.name == "pow":
         base, exponent = node.args[0], node.args[1].value
         if exponent is None or exponent.denominator != 1:
             return node
-        return None if exponent >= 0 or vanishes_rarely(base) else base
-    if operator(node.name).domain == (-math.inf, math.inf):
-        return None
-    return None if not node.symbols and math.isfinite(constant_value(node)) else node
+        return None if exponent >= 0 or known.vanishes_rarely(base) else base
+    return None if operator(node.name).domain == (-math.inf, math.inf) or known.stays_inside(node) else node
 
 
 _analytic: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
@@ -173,24 +212,34 @@ def is_analytic(node: Expr) -> bool:
     return _analytic[node]
 
 
-def vanished(product: Product, vanishes_rarely: Callable[[Expr], bool]) -> Product:
+def vanished(product: Product, known: Knowledge) -> Product:
     """What is left of 0 times the product: the factors that may be undefined or, below the line, 0."""
     return tuple(
         (factor, 1 if e > 0 else -1)
         for factor, e in product
-        if not (total_function(factor, vanishes_rarely) and (e > 0 or vanishes_rarely(factor)))
+        if not (total_function(factor, known) and (e > 0 or known.vanishes_rarely(factor)))
     )
 
 
-_varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+class _Everywhere:
+    """What the operators' rows and a few values tell, of all x."""
+
+    def __init__(self) -> None:
+        self._varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+
+    def vanishes_rarely(self, a: Expr) -> bool:
+        if not a.symbols or a.kind == "symbol":
+            return a.value != 0 and (a.value is not None or a.kind == "symbol")
+        if a not in self._varying:
+            self._varying[a] = is_analytic(a) and all(side.varies(a) for side in _sides())
+        return self._varying[a]
+
+    def stays_inside(self, node: Expr) -> bool:
+        # A ball of finite size holds the value.
+        return not node.symbols and _sides()[0].values(node)[0].is_finite()
 
 
-def _vanishes_rarely(node: Expr) -> bool:
-    if not node.symbols or node.kind == "symbol":
-        return node.value != 0 and (node.value is not None or node.kind == "symbol")
-    if node not in _varying:
-        _varying[node] = is_analytic(node) and all(side.varies(node) for side in _sides())
-    return _varying[node]
+_EVERYWHERE = _Everywhere()
 
 
 @lru_cache(maxsize=1)
@@ -203,14 +252,14 @@ def _sides() -> tuple[Sampler, Sampler]:
 
 def _cancels(factor: Expr) -> bool:
     # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
-    return _vanishes_rarely(factor) and total_function(factor, _vanishes_rarely)
+    return _EVERYWHERE.vanishes_rarely(factor) and total_function(factor, _EVERYWHERE)
 
 
 def _without_zeros(total: Sum) -> Sum:
     """The sum without the terms that are 0 and everywhere defined."""
     kept = {p: c for p, c in total.items() if c}
     for product in total.keys() - kept.keys():
-        if left := vanished(product, _vanishes_rarely):
+        if left := vanished(product, _EVERYWHERE):
             kept.setdefault(left, Fraction(0))
     return kept
 
@@ -239,8 +288,6 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
                 return None
             c = -c if total.get((), leading_coefficient(total)) < 0 else c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)
-        if c == 0:
-            return None
         coefficient *= c**power
         for factor, e in product:
             if factor.name == "exp":
@@ -252,7 +299,7 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             if before * e * power < 0 and not _cancels(factor):
                 return None
             exponents[factor] = before + e * power
-    if any(not c and vanished(p, _vanishes_rarely) for p, c in exponential.items()):
+    if any(not c and vanished(p, _EVERYWHERE) for p, c in exponential.items()):
         return None
     exponential = {p: c for p, c in exponential.items() if c}
     if exponential:
@@ -274,9 +321,11 @@ def _term(product: Product, c: Fraction) -> Expr:
     above, below = (_factors(product, sign) for sign in (1, -1))
     if above is None:
         assert below is not None
-        return apply("div", constant(c), below)
-    result = apply("div", above, below) if below is not None else above
-    return result if c == 1 else apply("neg", result) if c == -1 else apply("mul", constant(c), result)
+        return _built("div", constant(c), below)
+    result = _built("div", above, below) if below is not None else above
+    if c in (1, -1):
+        return result if c == 1 else _built("neg", result)
+    return (_built if c else apply)("mul", constant(c), result)
 
 
 def _factors(product: Product, sign: int) -> Expr | None:
@@ -284,29 +333,34 @@ def _factors(product: Product, sign: int) -> Expr | None:
     for factor, e in product:
         if e * sign > 0:
             power = _power(factor, e * sign)
-            result = power if result is None else apply("mul", result, power)
+            result = power if result is None else _built("mul", result, power)
     return result
 
 
 def _power(factor: Expr, exponent: int) -> Expr:
-    return factor if exponent == 1 else apply("pow", factor, exponent)
+    return factor if exponent == 1 else _built("pow", factor, exponent)
 
 
 def _product_key(product: Product) -> tuple[object, ...]:
     return (-sum(e for _, e in product), tuple((sort_key(f), -e) for f, e in product))
 
 
-_digests: WeakKeyDictionary[Expr, bytes] = WeakKeyDictionary()
-
-
 def digest(node: Expr) -> bytes:
     """Twelve bytes that name the expression, the same in every run, process and machine."""
-    if node not in _digests:
-        for n in postorder(node):
-            if n not in _digests:
-                parts = [n.kind.encode(), n.name.encode(), str(n.value).encode(), *(_digests[a] for a in n.args)]
-                _digests[n] = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
-    return _digests[node]
+    if node._digest is None:
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            waiting = [a for a in top.args if a._digest is None]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            stack.pop()
+            if top._digest is None:
+                parts = [top.kind.encode(), top.name.encode(), str(top.value).encode(), *(digest(a) for a in top.args)]
+                top._digest = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
+    assert node._digest is not None
+    return node._digest
 
 
 def sort_key(node: Expr) -> tuple[int, str, bytes]:

@@ -66,9 +66,13 @@ class _Lazy:
     def __init__(self, module: str, member: str = "") -> None:
         self._module, self._member = module, member
 
-    def __getattr__(self, attribute: str) -> Any:
+    @cached_property
+    def _target(self) -> Any:
         module = importlib.import_module(self._module)
-        return getattr(getattr(module, self._member) if self._member else module, attribute)
+        return getattr(module, self._member) if self._member else module
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._target, attribute)
 
 
 mp = _Lazy("mpmath", "mp")
@@ -191,11 +195,16 @@ class Operator:
         texts = {name: getattr(self, name) for name in ("definition", "differential", "safe", "onnx")}
         return {which: parse_row(text, self) for which, text in texts.items() if text is not None}
 
+    @property
+    def compares(self) -> bool:
+        """Whether it is a comparison: 1 or 0, also of what is undefined."""
+        return self.image == (0.0, 1.0) and self.derivative == ("0", "0")
+
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
         # A choice is not spoiled by the branch that it does not take.
-        return self.mpmath if self.name == "where" else _real(self.mpmath)
+        return self.mpmath if self.name == "where" or self.compares else _real(self.mpmath)
 
     def in_balls(self, *args: Any) -> Any:
         """The value at ``flint.arb`` balls, a ball that holds it; NaN where that may be undefined."""
@@ -1065,7 +1074,7 @@ _ROWS = (
         "i0e(x)",
         instructions=50,
         mpmath=lambda a: _mp_i(0, a),
-        ball=lambda a: abs(a).bessel_i(0, scaled=True),
+        ball=lambda a: enclosures.bessel(0, a),
         bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),
         numpy=lambda a: special.i0e(a),
         aten="torch.special.i0e({t0})",
@@ -1083,8 +1092,8 @@ _ROWS = (
         "i1e(x)",
         analytic=True,
         mpmath=lambda a: _mp_i(1, a),
-        ball=lambda a: a.sgn() * abs(a).bessel_i(1, scaled=True),
-        bounds=lambda a: enclosures.odd(a, lambda b: b.bessel_i(1, scaled=True), 0.21909197495053096),
+        ball=lambda a: a.sgn() * enclosures.bessel(1, a),
+        bounds=lambda a: enclosures.odd_hump(a, lambda b: b.bessel_i(1, scaled=True), *enclosures.I1E_PEAK),
         rounded=frozenset({"definition"}),
         # scipy's and torch's, both Cephes, lose four bits below 8.
         definition=_I1E,
@@ -1099,7 +1108,7 @@ _ROWS = (
     Operator(
         "i0e_minus_i1e(x)",
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
-        ball=lambda a: abs(a).bessel_i(0, scaled=True) - abs(a).bessel_i(1, scaled=True),
+        ball=lambda a: enclosures.bessel(0, a) - enclosures.bessel(1, a),
         rounded=frozenset({"definition", "x"}),
         definition=_pieces(SLOPE_NEAR, SLOPE_MIDDLE, SLOPE_FAR),
         image=(0.0, 1.0),

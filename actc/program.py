@@ -86,7 +86,7 @@ class Program:
                     template = template.replace(f"{{t{number}}}", f"{{{number}}}")
             named = {f"t{k}": as_tensor(a) for k, a in enumerate(instruction.args) if f"{{t{k}}}" in template}
             right = template.format(*(code[a] for a in instruction.args), **named)
-            if row.image == (0.0, 1.0) and row.derivative == ("0", "0") and i not in conditions:
+            if row.compares and i not in conditions:
                 right = f"({right}).to({anchor}.dtype)"
             code[i] = f"{local}{i}"
             lines.append(f"{local}{i} = {right}")
@@ -96,7 +96,7 @@ class Program:
 
     def _pure_conditions(self) -> set[int]:
         """Comparisons that are used only as the condition of a choice, and may stay boolean."""
-        pure = {i for i, ins in enumerate(self.instructions) if ins.op in ("lt", "le", "gt", "ge", "eq", "ne")}
+        pure = {i for i, ins in enumerate(self.instructions) if ins.op in OPERATORS and OPERATORS[ins.op].compares}
         pure.difference_update(self.outputs)
         for instruction in self.instructions:
             pure.difference_update(instruction.args[1:] if instruction.op == "where" else instruction.args)

@@ -44,8 +44,9 @@ _MOST_PIECES = 3
 _MOST_ZEROS = 6
 #: Bits that a simpler number for a cut may cost.
 _SLACK = 0.01
-#: Around a zero the error is what rounding happens to leave: a form must be this much better there, or the same code.
-_FAR_BETTER = 4
+#: Where the error is larger than that, as beside a zero, it is what rounding happens to leave: a form must be so many
+#: times better there, or the same code.
+_LARGE, _FAR_BETTER = 4, 4
 #: Bits lost by a form where it is out of the question.
 _FORBIDDEN = 1e6
 
@@ -85,10 +86,10 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
 def _stable(expression: Expr) -> Expr:
     found = forms(expression)
     sample = _sample(expression)
-    bits = np.array([np.log2(1 + np.nan_to_num(sample.errors(form.expression))) for form in found])
+    errors = np.array([np.nan_to_num(sample.errors(form.expression)) for form in found])
     candidates = [form.expression for form in found if form.everywhere]
     if expression.symbols == {"x"}:
-        candidates += _in_pieces(found, _apart(bits, sample), sample.x)
+        candidates += _in_pieces(found, _apart(errors), sample.x)
     prices = {e: _LETTER * len(str(e)) + float(np.log2(1 + np.nan_to_num(sample.errors(e))).mean()) for e in candidates}
     for candidate in sorted(prices, key=prices.__getitem__):
         if prices[candidate] > prices[expression] - _PIECE:
@@ -107,7 +108,7 @@ def _no_worse(form: Expr, text: Expr, sample: Sample) -> bool:
     ours, theirs = (errors_beside(truth, float32_value(e, inputs)) for e in (form, text))
     if not _smaller(sample.errors(form), sample.errors(text)) or not _smaller(ours, theirs):
         return False
-    return not np.any(_near_zeros(truth) & _by_chance(ours, theirs))
+    return not np.any(_by_chance(ours, theirs))
 
 
 def _smaller(ours: Array, theirs: Array) -> bool:
@@ -126,7 +127,7 @@ def _most_by_blocks(errors: Array) -> Array:
 
 def _by_chance(ours: Array, theirs: Array) -> npt.NDArray[np.bool_]:
     """Where the error is not small, and neither the text's own nor far below it."""
-    return (ours > 2) & (ours != theirs) & (ours * _FAR_BETTER > theirs)
+    return (ours > _LARGE) & (ours != theirs) & (ours * _FAR_BETTER > theirs)
 
 
 def _near_zeros(truth: Array) -> npt.NDArray[np.bool_]:
@@ -139,10 +140,9 @@ def _near_zeros(truth: Array) -> npt.NDArray[np.bool_]:
     return near
 
 
-def _apart(bits: Array, sample: Sample) -> Array:
-    """The bits lost by each form, with those beside zeros out of reach that are no better than chance."""
-    errors = np.exp2(bits) - 1
-    return bits + _FORBIDDEN * (_near_zeros(sample.truth) & _by_chance(errors, errors[0]))
+def _apart(errors: Array) -> Array:
+    """The bits lost by each form, out of reach where they are no better than chance."""
+    return np.log2(1 + errors) + _FORBIDDEN * _by_chance(errors, errors[0])
 
 
 def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[Expr]:
@@ -262,4 +262,4 @@ def _checks(names: frozenset[str]) -> dict[str, npt.NDArray[np.float32]]:
     rng = np.random.default_rng(1)
     spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
     found = {name: rng.uniform(-s, s, _CHECKED).astype(np.float32) for name, s in spread.items()}
-    return {name: found[name][np.argsort(found["x"])] for name in names}
+    return {name: values[np.argsort(found["x"])] for name, values in found.items()}

@@ -194,4 +194,4 @@ def same(a: Expr, b: Expr, case: Case) -> bool:
         (p, q), (r, s) = quotients(a, b).parts
     except NoQuotient:
         return False
-    return bool(p * s == r * q) and doubts(a, case.vanishes_rarely) == doubts(b, case.vanishes_rarely)
+    return bool(p * s == r * q) and doubts(a, case) == doubts(b, case)

@@ -7,20 +7,32 @@ expression and ``k`` for a constant.
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import cache, cached_property, lru_cache, reduce
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from actc.expr import Expr, apply, constant, postorder, symbol
-from actc.normal_form import ARITHMETIC, expr_of, looks_negative, negated, sort_key, sum_of, total_function, vanished
-from actc.operators import SELU_ALPHA, SELU_SCALE, Law, operator
+from actc.normal_form import (
+    ARITHMETIC,
+    MAX_TERMS,
+    Product,
+    Sum,
+    doubts,
+    expr_of,
+    looks_negative,
+    negated,
+    normal,
+    sort_key,
+    sum_of,
+    total_function,
+    vanished,
+)
+from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, operator
 from actc.parsing import parse
 
 if TYPE_CHECKING:
@@ -49,11 +61,25 @@ class Rule:
     when: Expr | None = None
     condition: Condition | None = None
 
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The operators that the arguments of what it matches have, "" for a constant: most rules need no closer
+        look."""
+        asked = (a for a in self.pattern.args if a.kind != "symbol" or a.name == "k")
+        return frozenset("" if a.kind == "symbol" else a.name for a in asked)
+
+    @cached_property
+    def needs_in_normal_form(self) -> frozenset[str]:
+        """The same of a normal form, in which what is simpler negated is no negation."""
+        return self.needs - {"neg"}
+
     def applies(self, binding: dict[str, Expr], case: Case | None) -> bool:
         """Whether what the rule asks for is known of the expressions that its letters stand for."""
-        if self.when is not None:
-            return case is not None and case.knows(instantiate(self.when, binding))
-        return self.condition is None or (case is not None and self.condition(binding, case))
+        if case is None:
+            return self.when is None and self.condition is None
+        if self.when is not None and not case.knows(instantiate(self.when, binding)):
+            return False
+        return self.condition is None or self.condition(binding, case)
 
 
 def rule(
@@ -70,7 +96,12 @@ def rule(
 
 
 def _total(*names: str) -> Condition:
-    return lambda binding, case: all(total_function(binding[n], case.vanishes_rarely) for n in names)
+    return lambda binding, case: all(total_function(binding[n], case) for n in names)
+
+
+def _defined_with(other: str, name: str) -> Condition:
+    """Wherever the one is defined, so is the other."""
+    return lambda binding, case: doubts(binding[name], case) <= doubts(binding[other], case)
 
 
 def _fractional(name: str) -> Condition:
@@ -176,38 +207,38 @@ SHORTEN = (
 
 #: What is known of the values decides.
 DECIDE = (
-    rule("max-of-ordered", "max(a, b)", "a", when="a >= b"),
-    rule("max-of-reversed", "max(a, b)", "b", when="a <= b"),
-    rule("min-of-ordered", "min(a, b)", "b", when="a >= b"),
-    rule("min-of-reversed", "min(a, b)", "a", when="a <= b"),
+    rule("max-of-ordered", "max(a, b)", "a", when="a >= b", condition=_defined_with("a", "b")),
+    rule("max-of-reversed", "max(a, b)", "b", when="a <= b", condition=_defined_with("b", "a")),
+    rule("min-of-ordered", "min(a, b)", "b", when="a >= b", condition=_defined_with("b", "a")),
+    rule("min-of-reversed", "min(a, b)", "a", when="a <= b", condition=_defined_with("a", "b")),
     rule("abs-right", "abs(a)", "a", when="a >= 0"),
     rule("abs-left", "abs(a)", "-a", when="a <= 0"),
-    rule("sign-right", "sign(a)", "1", when="a > 0"),
-    rule("sign-left", "sign(a)", "-1", when="a < 0"),
+    rule("sign-right", "sign(a)", "1", when="a > 0", condition=_total("a")),
+    rule("sign-left", "sign(a)", "-1", when="a < 0", condition=_total("a")),
     rule("elu-right", "elu(a, b)", "a", when="a >= 0"),
     rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0"),
     rule("selu-right", "selu(a)", f"{SELU_SCALE}*a", when="a >= 0"),
     rule("selu-left", "selu(a)", f"{SELU_SCALE}*{SELU_ALPHA}*(exp(a) - 1)", when="a <= 0"),
-    rule("where-above", "where(a > b, c, d)", "c", when="a > b"),
+    rule("where-above", "where(a > b, c, d)", "c", when="a > b", condition=_total("a", "b")),
     rule("where-not-above", "where(a > b, c, d)", "d", when="a <= b"),
-    rule("where-below", "where(a < b, c, d)", "c", when="a < b"),
+    rule("where-below", "where(a < b, c, d)", "c", when="a < b", condition=_total("a", "b")),
     rule("where-not-below", "where(a < b, c, d)", "d", when="a >= b"),
-    rule("where-at-least", "where(a >= b, c, d)", "c", when="a >= b"),
+    rule("where-at-least", "where(a >= b, c, d)", "c", when="a >= b", condition=_total("a", "b")),
     rule("where-less", "where(a >= b, c, d)", "d", when="a < b"),
-    rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b"),
+    rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b", condition=_total("a", "b")),
     rule("where-more", "where(a <= b, c, d)", "d", when="a > b"),
     rule("negative-over-zero", "-a/0", "-(a/0)"),
-    rule("over-zero", "a/0", "1/0", when="a > 0"),
-    rule("over-minus-zero", "a/0", "-1/0", when="a < 0"),
+    rule("over-zero", "a/0", "1/0", when="a > 0", condition=_total("a")),
+    rule("over-minus-zero", "a/0", "-1/0", when="a < 0", condition=_total("a")),
     rule("zero-times-infinite", "0*(1/0)", "0/0"),
     rule("zero-times-undefined", "0*(0/0)", "0/0"),
     rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),
-    rule("times-infinite", "1/0*a", "1/0", when="a > 0"),
-    rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0"),
-    rule("infinite-over", "1/0/a", "1/0", when="a > 0"),
-    rule("infinite-over-negative", "1/0/a", "-1/0", when="a < 0"),
-    rule("zero-to-positive", "0**a", "0", when="a > 0"),
-    rule("zero-to-negative", "0**a", "1/0", when="a < 0"),
+    rule("times-infinite", "1/0*a", "1/0", when="a > 0", condition=_total("a")),
+    rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0", condition=_total("a")),
+    rule("infinite-over", "1/0/a", "1/0", when="a > 0", condition=_total("a")),
+    rule("infinite-over-negative", "1/0/a", "-1/0", when="a < 0", condition=_total("a")),
+    rule("zero-to-positive", "0**a", "0", when="a > 0", condition=_total("a")),
+    rule("zero-to-negative", "0**a", "1/0", when="a < 0", condition=_total("a")),
     rule("negative-base", "a**b", "0/0", condition=_undefined_power),
     rule("log-of-negative", "log(a)", "0/0", when="a < 0"),
     rule("sqrt-of-negative", "sqrt(a)", "0/0", when="a < 0"),
@@ -284,22 +315,28 @@ def tidied(root: Expr) -> Expr:
 def canonical(root: Expr) -> Expr:
     """The normal form in which equal functions meet as far as the rules reach: names written out, arithmetic in
     order."""
-    return Case().canonical(root)
+    return everywhere().canonical(root)
 
 
-_named: WeakKeyDictionary[Expr, Expr] = WeakKeyDictionary()
+@cache
+def everywhere() -> Case:
+    """The case in which nothing is known of x."""
+    return Case()
 
 
 def named(form: Expr) -> Expr:
     """A normal form with compositions shown by their names."""
-    if form not in _named:
-        _named[form] = _Rewriter(_index((*TIDY, *SIGNS, *RECOGNISE)), arithmetic=False, pairs=True)(form)
-    return _named[form]
+    return _names().fixed(form)
+
+
+@cache
+def _names() -> _Rewriter:
+    return _Rewriter(_index((*TIDY, *SIGNS, *RECOGNISE)), arithmetic=False, pairs=True)
 
 
 def stabilised(expression: Expr) -> Expr:
     """The expression with parts that lose digits written so that they keep them, over the reals the same."""
-    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True)(expression)
+    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True).fixed(expression)
 
 
 class Case:
@@ -310,24 +347,17 @@ class Case:
     '2*x'
     """
 
-    #: Parts whose normal forms stay known.
-    REMEMBERED = 100_000
-
     def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
         # python-flint comes in here, for those who simplify.
         from actc.enclosures import Region
 
         self.low, self.high = low, high
         self.region = Region(low, high)
-        self._lock = threading.RLock()
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
 
     def canonical(self, root: Expr) -> Expr:
         """The normal form in this case; what it is for a part stays known."""
-        with self._lock:
-            if len(self._rewriter.done) > self.REMEMBERED:
-                self._rewriter.done.clear()
-            return self._rewriter(root)
+        return self._rewriter.fixed(root)
 
     def knows(self, inequality: Expr) -> bool:
         """Whether it is known to hold wherever both sides are defined, a strict one but for isolated points."""
@@ -337,19 +367,19 @@ class Case:
         return self.positive(self.canonical(apply("sub", high, low)))
 
     def at_least(self, a: Expr, b: Expr) -> bool:
-        """Whether the first is known to be nowhere below the second."""
+        """Whether the first is known to be nowhere below the second, both in normal form."""
         if a.value is not None and b.value is not None:
             return a.value >= b.value
         if self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1]:
             return True
-        return a.symbols | b.symbols == {"x"} and self._line_at_least(self.canonical(apply("sub", a, b)))
+        return self._line_above(sum_of(a), sum_of(b))
 
-    def _line_at_least(self, line: Expr) -> bool:
-        """Whether it is a line in x that is nowhere below 0; balls do not see that 0.2*x + 0.5 reaches 1 at 2.5."""
-        total = sum_of(line)
-        if not total.keys() <= {_LINEAR, ()}:
+    def _line_above(self, a: Sum, b: Sum) -> bool:
+        """Whether the difference is a line in x that is nowhere below 0; balls do not see that 0.2*x + 0.5 reaches 1 at
+        2.5."""
+        if any(a.get(p) != b.get(p) for p in a.keys() | b.keys() if p and p != _LINEAR):
             return False
-        slope, level = total.get(_LINEAR, Fraction(0)), total.get((), Fraction(0))
+        slope, level = (a.get(p, Fraction(0)) - b.get(p, Fraction(0)) for p in (_LINEAR, ()))
         end = self.low if slope > 0 else self.high
         return level >= 0 if not slope else math.isfinite(end) and slope * Fraction(end) + level >= 0
 
@@ -366,13 +396,22 @@ class Case:
             return a.value != 0
         return self.varies(a) or self.positive(a) or self.positive(negated(a))
 
+    def stays_inside(self, node: Expr) -> bool:
+        """Whether the operator's argument is known to stay in its domain, at whose ends it may be infinite."""
+        row = operator(node.name)
+        low, high = self.region.bounds(named(node.args[0]))
+        least, most = row.domain
+        return bool(low > least if least in row.poles else low >= least) and bool(
+            high < most if most in row.poles else high <= most
+        )
+
     def varies(self, a: Expr) -> bool:
         """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
         if not a.symbols or not all(self._smooth(node) for node in postorder(a)):
             return False
         return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
 
-    @functools.cached_property
+    @cached_property
     def _inside(self) -> tuple[Sampler, ...]:
         from actc.samples import POINTS, Sampler
 
@@ -396,16 +435,22 @@ class Case:
 #: x alone, as a product.
 _LINEAR = ((symbol("x"), 1),)
 
-#: The laws of max and min.
-_LATTICE = frozenset({Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT})
+#: Operators with the laws of max and min.
+_LATTICES = frozenset(
+    row.name for row in OPERATORS.values() if row.laws >= {Law.COMMUTATIVE, Law.ASSOCIATIVE, Law.IDEMPOTENT}
+)
 
 #: Links of a sum.
 _CHAIN = frozenset({"add", "sub", "neg"})
 
+#: For each operator whose chains are rewritten as a whole, what else is a link of them.
+_LINKS = dict.fromkeys(_CHAIN, _CHAIN)
+_LINKS |= {name: frozenset({name}) for name in _LATTICES}
+
 _Index = dict[str, tuple[Rule, ...]]
 
 
-@functools.lru_cache(maxsize=8)
+@lru_cache(maxsize=8)
 def _index(rules: tuple[Rule, ...]) -> _Index:
     table: dict[str, list[Rule]] = {}
     for r in rules:
@@ -419,13 +464,25 @@ class _Rewriter:
     #: No chain of rewrites at one node is nearly this long; a cycle of rules would be.
     LONGEST = 100
 
-    #: Sums of more terms are not searched for pairs that have a name.
+    #: Sums of more terms are not searched for pairs that have a name, nor operands of max compared that are further
+    #: apart.
     MOST_TERMS = 12
+
+    #: Parts whose fixed points stay known.
+    REMEMBERED = 20_000
 
     def __init__(self, index: _Index, arithmetic: bool, pairs: bool = False, case: Case | None = None) -> None:
         self.index, self.arithmetic, self.pairs, self.case = index, arithmetic, pairs, case
         self.done: dict[Expr, Expr] = {}
         self.depth = 0
+        self._lock = threading.RLock()
+
+    def fixed(self, root: Expr) -> Expr:
+        """The fixed point of an expression; what it is for a part stays known."""
+        with self._lock:
+            if len(self.done) > self.REMEMBERED:
+                self.done.clear()
+            return self(root)
 
     def __call__(self, root: Expr) -> Expr:
         stack = [root]
@@ -441,23 +498,29 @@ class _Rewriter:
         return self.done[root]
 
     def parts(self, node: Expr) -> list[Expr]:
-        """What must be at its fixed point before the node: its arguments, for a long sum all its terms at once."""
-        if not self.arithmetic or node.name not in _CHAIN:
+        """What must be at its fixed point before the node: its arguments, for a long sum or maximum all its terms at
+        once."""
+        chain = _LINKS.get(node.name) if self.arithmetic or node.name not in _CHAIN else None
+        if chain is None:
             return list(node.args)
         terms: dict[Expr, None] = {}
         links: dict[Expr, None] = {node: None}
         for link in (stack := [node]):
             for a in link.args:
-                if a.name in _CHAIN and a.kind == "apply" and a not in self.done:
+                if a.name in chain and a not in self.done:
                     if a not in links:
                         links[a] = None
                         stack.append(a)
                 else:
                     terms[a] = None
+            if len(links) > MAX_TERMS:
+                return list(node.args)
         return list(terms)
 
     def rebuilt(self, node: Expr) -> Expr:
         """The node over the fixed points of its parts."""
+        if all([a in self.done for a in node.args]):
+            return node.with_args(tuple([self.done[a] for a in node.args]))
         built: dict[Expr, Expr] = {}
         stack = [node]
         while stack:
@@ -472,9 +535,9 @@ class _Rewriter:
     def finish(self, node: Expr) -> Expr:
         """The fixed point of a node whose parts are at theirs."""
         changed = self.by_structure(node) if self.arithmetic and node.kind == "apply" else node
-        if changed.kind == "apply" and operator(changed.name).laws >= _LATTICE:
+        if changed.name in _LATTICES and changed.kind == "apply":
             changed = self.by_order(changed)
-        if changed is node or changed.name in _CHAIN:
+        if changed is node or (changed.name in _CHAIN and node.name in ARITHMETIC):
             # The terms of a sorted sum are at their fixed points already, so rules are all that is left to try.
             ordered, changed = changed, self.by_rule(changed)
             if changed is ordered:
@@ -490,41 +553,65 @@ class _Rewriter:
     def by_structure(self, node: Expr) -> Expr:
         row = operator(node.name)
         if row.variadic:
-            return functools.reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
+            return reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
         if node.name not in ARITHMETIC:
             return _by_law(node)
-        total = sum_of(node)
-        if self.case is not None and not all(total.values()):
-            total = {p: c for p, c in total.items() if c or vanished(p, self.case.vanishes_rarely)}
-        return expr_of(total)
+        if node._normal or self.case is None or all((total := sum_of(node)).values()):
+            return normal(node)
+        return expr_of({p: c for p, c in total.items() if c or vanished(p, self.case)})
 
     def by_rule(self, node: Expr) -> Expr:
-        for r in self.index.get(node.name, ()) if node.kind == "apply" else ():
-            binding = match(r.pattern, node, normal=self.arithmetic)
+        rules = self.index.get(node.name, ()) if node.kind == "apply" else ()
+        names = {a.name for a in node.args}
+        for r in rules:
+            needs = r.needs_in_normal_form if self.arithmetic else r.needs
+            binding = match(r.pattern, node, normal=self.arithmetic) if needs <= names else None
             if binding is not None and r.applies(binding, self.case):
                 return instantiate(r.result, binding)
-        return self.by_pair(node) if self.pairs and node.name in ("add", "sub") else node
+        longer = self.pairs and node.name in ("add", "sub") and not names.isdisjoint(_CHAIN)
+        return self.by_pair(node) if longer else node
 
     def by_order(self, node: Expr) -> Expr:
         """A chain of one operator such as max without the links that a rule drops beside another one."""
-        parts = list(dict.fromkeys(_flat(node, node.name)))
-        for a, b in itertools.combinations(parts, 2) if 2 < len(parts) <= self.MOST_TERMS else ():
-            if a in parts and b in parts and (kept := self.by_rule(apply(node.name, a, b))) in (a, b):
-                parts.remove(b if kept is a else a)
-        return functools.reduce(lambda a, b: apply(node.name, a, b), parts)
+        parts = _flat(node)
+        kept = dict.fromkeys(parts)
+        # Only what is known of values, which is asked in a case, drops an operand that is no other one's double.
+        if len(parts) > 2 and self.case is not None:
+            for i, a in enumerate(parts):
+                for b in parts[i + 1 : i + self.MOST_TERMS]:
+                    if a in kept and b in kept and (one := self(apply(node.name, a, b))) in (a, b):
+                        del kept[b if one is a else a]
+        return reduce(lambda a, b: apply(node.name, a, b), kept)
 
     def by_pair(self, node: Expr) -> Expr:
         """A longer sum with two of its terms replaced by the name that a rule has for them, as 1 - erf(a) among
         others."""
-        total = sum_of(node)
-        if 2 < len(total) <= self.MOST_TERMS:
-            for pair in itertools.combinations(total, 2):
+        link = node
+        for _ in range(self.MOST_TERMS):
+            link = link.args[0] if link.name in _CHAIN else link
+        if link.name not in _CHAIN and 2 < len(total := sum_of(node)) <= self.MOST_TERMS:
+            for pair in self.pairs_of(total):
                 two = expr_of({product: total[product] for product in pair})
                 named = self.by_rule(two)
                 if named is not two:
                     rest = expr_of({product: c for product, c in total.items() if product not in pair})
                     return apply("sub", named, negated(rest)) if looks_negative(rest) else apply("add", rest, named)
         return node
+
+    def pairs_of(self, total: Sum) -> Iterator[tuple[Product, Product]]:
+        """Terms that may have a name together: one is a function, the other a number or the function's argument."""
+        for product in total:
+            for factor, _ in product:
+                if factor.name in self.summed:
+                    argument = sum_of(factor.args[0])
+                    others = [(), *argument] if len(argument) == 1 else [()]
+                    yield from ((product, q) for q in others if q in total and q != product)
+
+    @cached_property
+    def summed(self) -> set[str]:
+        """The functions that occur in rules for sums."""
+        rules = [r for name in ("add", "sub") for r in self.index.get(name, ())]
+        return {n.name for r in rules for n in postorder(r.pattern) if n.kind == "apply"} - ARITHMETIC
 
 
 def _by_law(node: Expr) -> Expr:
@@ -536,9 +623,8 @@ def _by_law(node: Expr) -> Expr:
         return args[1] if args[0].value else args[2]
     if row.exact is not None and len(values) == len(args):
         return constant(Fraction(row.exact(*values)))
-    if row.laws >= _LATTICE:
-        parts = _flat(node, row.name)
-        result, *rest = sorted(dict.fromkeys(parts), key=lambda e: (e.kind == "constant", sort_key(e)))
+    if row.name in _LATTICES:
+        result, *rest = sorted(_flat(node), key=lambda e: (e.kind == "constant", sort_key(e)))
         for part in rest:
             result = apply(row.name, result, part)
         return result
@@ -558,16 +644,20 @@ def _by_law(node: Expr) -> Expr:
     return node
 
 
-def _flat(node: Expr, name: str) -> list[Expr]:
-    parts: list[Expr] = []
+def _flat(node: Expr) -> list[Expr]:
+    """The operands of a chain of one operator such as max, each once; the two of the node itself where they are too
+    many."""
+    parts: dict[Expr, None] = {}
     stack = [node]
     while stack:
         top = stack.pop()
-        if top.name == name and top.kind == "apply":
+        if top.name == node.name:
             stack.extend(reversed(top.args))
         else:
-            parts.append(top)
-    return parts
+            parts[top] = None
+        if len(parts) + len(stack) > MAX_TERMS:
+            return list(dict.fromkeys(node.args))
+    return list(parts)
 
 
 def match(
@@ -603,5 +693,7 @@ def match(
 
 
 def instantiate(template: Expr, binding: dict[str, Expr]) -> Expr:
-    """The template with its letters replaced."""
-    return template.substitute(binding)
+    """The template with its letters replaced. Templates are small, which makes recursion the fastest way."""
+    if template.kind != "apply":
+        return binding[template.name] if template.kind == "symbol" else template
+    return apply(template.name, *[instantiate(a, binding) for a in template.args])

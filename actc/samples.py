@@ -17,14 +17,15 @@ import flint
 import mpmath
 
 from actc.enclosures import ball, precision
-from actc.expr import Expr
+from actc.expr import Expr, postorder
 from actc.operators import Operator, operator
+from actc.rules import canonical
 
 #: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
-#: otherwise. Few bits, so that they and their squares are exact.
+#: otherwise. Few bits, so that they and their squares are exact. The first eight tell most functions apart.
 POINTS = tuple(
     Fraction(p, 2**13) * sign
-    for p in (11, 1367, 3989, 4211, 8431, 13451, 20149, 21011, 24103, 47981, 83561, 254003)
+    for p in (1367, 4211, 8431, 20149, 11, 3989, 13451, 21011, 24103, 47981, 83561, 254003)
     for sign in (1, -1)
 )
 
@@ -33,6 +34,9 @@ _BITS, _MOST_BITS = 96, 6000
 _SPARE = 32
 _SMALLEST = sys.float_info.min
 
+
+#: Nodes of the largest expressions of which more digits are asked for, point by point, and inequalities proved.
+LARGEST = 400
 
 #: Decimal digits of the detour by mpmath.
 _DIGITS = 60
@@ -43,6 +47,7 @@ _REMEMBERED = 4096
 #: A value as a fingerprint has it: the leading digits of π times the value, "nan" where it is undefined, "?" where
 #: nobody knows.
 Token = float | str
+_ZERO: Token = 0.0
 
 
 class Sampler:
@@ -114,8 +119,17 @@ class Sampler:
         row = operator(node.name)
         if not node.args:
             return [row.in_balls()] * len(self.points)
-        columns = [self._recalled(a) or self._values(a) for a in node.args]
-        return [_value(row, args) for args in zip(*columns, strict=True)]
+        value, columns = row.in_balls, [self._recalled(a) or self._values(a) for a in node.args]
+        found = []
+        for args in zip(*columns, strict=True):
+            for a in args:
+                if not a.is_finite():
+                    found.append(_value(row, args))
+                    break
+            else:
+                v = value(*args)
+                found.append(_value(row, args) if v.is_nan() else v)
+        return found
 
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
@@ -126,7 +140,9 @@ class Sampler:
         )
 
     def _certain(self, expression: Expr, place: int) -> Token:
-        """The leading digits at one point, at whatever precision it takes."""
+        """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
+        if len(postorder(expression)) > LARGEST:
+            return "?"
         bits, fixed = self._bits, expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
         while (bits := 2 * bits) <= _MOST_BITS:
             if bits not in self._finer:
@@ -134,6 +150,9 @@ class Sampler:
             (v,) = self._finer[bits].values(fixed)
             if (token := self._token(v)) is not None:
                 return token
+            # Where balls are finite the expression is defined, so that the rules tell what cancels.
+            if v.is_finite() and canonical(fixed).value == 0:
+                return _ZERO
         # mpmath decides what balls cannot, as a floor just below a whole number.
         value = fixed.evaluate_mp(_DIGITS)
         with precision(self._bits):
@@ -143,8 +162,10 @@ class Sampler:
     def _token(self, v: Any) -> Token | None:
         """The leading digits of a ball, the same for every ball around a number; None if they are not certain."""
         if v.is_finite():
+            if v.is_zero():
+                return _ZERO
             if v.rel_accuracy_bits() < _SPARE + 4 * self._digits:
-                return 0.0 if v.is_zero() else None
+                return None
             with precision(self._bits):
                 # A value of few bits may lie half way between two roundings; a multiple by π does not.
                 multiple = v * flint.arb.pi()
@@ -175,7 +196,7 @@ def _value(row: Operator, args: tuple[Any, ...]) -> Any:
         # In Python's and torch's arithmetic NaN is not 0.
         return first if condition.is_nan() or not condition.contains(0) else _ANY
     if any(a.is_nan() for a in args):
-        return flint.arb.nan()
+        return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
     if not all(a.is_finite() or a.is_exact() for a in args):
         return _ANY
     # Balls know little of poles and infinities.

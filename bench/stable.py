@@ -10,6 +10,7 @@ in the mean or 0.5 at most.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import sys
@@ -34,9 +35,9 @@ POINTS, SLICE = 10_000, 500
 MEAN, MOST = 0.05, 0.5
 
 
-def points() -> np.ndarray:
+def points(seed: int) -> np.ndarray:
     """Float32 numbers that no part of the choice has seen."""
-    return np.sort(np.random.default_rng(20_26).uniform(-20, 20, POINTS).astype(np.float32))
+    return np.sort(np.random.default_rng(seed).uniform(-20, 20, POINTS).astype(np.float32))
 
 
 def by_torch(expression: Expr, x: np.ndarray) -> np.ndarray:
@@ -56,10 +57,10 @@ def by_rounding(expression: Expr, x: np.ndarray) -> np.ndarray:
 FUNCTIONS = {"rounded": by_rounding, "torch": by_torch}
 
 
-def measured(texts: list[str]) -> list[dict[str, Any]]:
+def measured(texts: list[str], seed: int) -> list[dict[str, Any]]:
     """Text and form, and the errors of both."""
     torch.set_num_threads(1)
-    x = points()
+    x = points(seed)
     pairs = [(actc.parse(text), simplify(text, "stable")) for text in texts]
     truths = [np.empty(POINTS) for _ in texts]
     # A slice of the points at a time, so that parts that members share are worked out once and fit into memory.
@@ -98,21 +99,23 @@ def worse(row: dict[str, Any]) -> bool:
     )
 
 
-def batches(texts: list[str], processes: int) -> Iterable[list[dict[str, Any]]]:
+def batches(texts: list[str], seed: int, processes: int) -> Iterable[list[dict[str, Any]]]:
     pieces = [texts[i : i + 50] for i in range(0, len(texts), 50)]
     with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
-        yield from track(executor.map(measured, pieces), "classes by fifties", total=len(pieces))
+        found = executor.map(measured, pieces, itertools.repeat(seed))
+        yield from track(found, "classes by fifties", total=len(pieces))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--space", default="aquasurf_three_node")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th class")
+    parser.add_argument("--seed", type=int, default=2026, help="of the points")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", metavar="FILE", help="write the figures there, with the machine they were taken on")
     chosen = parser.parse_args()
     texts = [str(c.representative) for c in actc.unique(actc.Space(chosen.space))][:: chosen.every]
-    rows = [row for batch in batches(texts, chosen.processes) for row in batch]
+    rows = [row for batch in batches(texts, chosen.seed, chosen.processes) for row in batch]
     bad = [row for row in rows if worse(row) or not row["checked"]]
     changed = [row for row in rows if row["form"] != row["text"]]
     gains = sorted(changed, key=lambda row: row["rounded"]["mean"][1] - row["rounded"]["mean"][0])

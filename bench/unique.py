@@ -16,16 +16,25 @@ from actc.classes import unique
 from actc.spaces import Space
 
 
-def measured(name: str, space: Space, **options: object) -> dict[str, object]:
-    """Classes of a space, and the seconds and megabytes that they took."""
-    start = time.perf_counter()
-    classes = unique(space, **options)  # type: ignore[arg-type]
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    row = {"space": name, **summary(classes), "seconds": round(seconds, 2), "peak_MB": round(peak)}
+def measured(name: str, space: Space, processes: int = 1, **options: object) -> dict[str, object]:
+    """Classes of a space, the seconds that they took, and the most megabytes so far: the peak of this process, and for
+    each worker that of the largest one, as if all had been at their peaks at once."""
+    start, before = time.perf_counter(), _cpu_seconds()
+    classes = unique(space, processes=processes, **options)  # type: ignore[arg-type]
+    seconds, cpu = time.perf_counter() - start, _cpu_seconds() - before
+    own, worker = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = own + (worker * processes if processes > 1 else 0)
+    row = {"space": name, **summary(classes), "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 1)}
+    row["peak_MB"] = round(peak)
     row["microseconds_an_expression"] = round(1e6 * seconds / space.count, 1)
     print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     return row
+
+
+def _cpu_seconds() -> float:
+    """Those of this process and of its workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def main() -> None:

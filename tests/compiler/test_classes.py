@@ -114,6 +114,13 @@ def test_symmetries(symmetry: dict[str, bool], texts: list[str], count: int) -> 
     assert sorted(str(m) for c in found for m in c.members) == sorted(str(parse(t)) for t in texts)
 
 
+def test_values_beyond_all_digits_join_nothing() -> None:
+    tower = parse("2**(2**(2**(2**(2**(2**(2**(x + 40)))))))")
+    for _ in range(500):
+        tower = 2**tower
+    assert len(unique([tower, tower + 1, -tower, tower * 1])) == 3
+
+
 def test_up_to_sign_in_the_papers_space() -> None:
     signs = unique(Space("aquasurf_three_node"), up_to_sign=True, prove=False)
     plain = unique(Space("aquasurf_three_node"), prove=False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import itertools
-import time
+from collections.abc import Callable
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -12,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import actc
-from actc.expr import Expr, apply, constant, symbol
+from actc.enclosures import Region
+from actc.expr import Expr, apply, constant, postorder, symbol
+from actc.normal_form import MAX_TERMS
 from actc.purposes import simplify
 from actc.rules import DECIDE, RULES, Holds, Rule, canonical, instantiate, tidied
 from tests.strategies import expressions
@@ -126,6 +131,10 @@ def test_nothing_that_shrinks_where_it_is_defined_disappears(text: str) -> None:
         ("tanh(-x)", "-tanh(x)"),
         ("max(x, 0)", "relu(x)"),
         ("exp(x)**2", "exp(2*x)"),
+        ("max(log(x) + 9, log(x))", "log(x) + 9"),
+        ("max(sqrt(x), -1)", "sqrt(x)"),
+        ("max(log(1 + x**2), -1)", "log(1 + x**2)"),
+        ("tanhshrink(tanhshrink(-tanhshrink(x)))", "-tanhshrink(tanhshrink(tanhshrink(x)))"),
     ],
 )
 def test_equal_functions_meet(a: str, b: str) -> None:
@@ -159,15 +168,75 @@ def test_tidying_changes_no_bit(e: Expr) -> None:
     np.testing.assert_array_equal(np.signbit(a)[~np.isnan(a)], np.signbit(b)[~np.isnan(b)])
 
 
-def test_hostile_sizes_end() -> None:
-    start = time.perf_counter()
+def towers(step: Callable[[Expr], Expr], height: int) -> Expr:
     e = symbol("x")
-    for _ in range(600):
-        e = apply("add", e, apply("mul", e, constant(2)))
-    f = symbol("x")
-    for k in range(400):
-        f = apply("add", f, apply("sin", apply("mul", symbol("x"), constant(k))))
-    for tower in (e, f):
-        simplify(tower)
-    # A guard against exponential time, not a benchmark.
-    assert time.perf_counter() - start < 60
+    for _ in range(height):
+        e = step(e)
+    return e
+
+
+X = symbol("x")
+#: Expressions by what happens at every level, and how many levels: written out they would be endless.
+TOWERS: dict[str, tuple[Callable[[Expr], Expr], int]] = {
+    "doubled": (lambda e: e + e * 2, 600),
+    "squared": (lambda e: e * e + e, 200),
+    "terms": (lambda e: e + apply("sin", e), 200),
+    "factors": (lambda e: e * apply("sin", e), 400),
+    "maxima": (lambda e: apply("max", e, apply("sin", e)), 60),
+    "powers": (lambda e: X**e, 300),
+    "powers to the left": (lambda e: e**X, 300),
+    "constant powers": (lambda e: constant(2) ** e, 300),
+    "whole powers": (lambda e: (e + 1) ** 64, 300),
+    "choices": (lambda e: apply("where", e > X, e, e + 1), 400),
+    "square roots": (lambda e: apply("sqrt", e), 1000),
+    "hardswish": (lambda e: apply("hardswish", e), 40),
+}
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_work_grows_with_size(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each node of the expression, nodes built and nodes bounded are at most some times what a chain may hold."""
+    work = collections.Counter[str]()
+    build, bound = actc.expr._intern, Region._bounds
+
+    def counted(*what: Any) -> Expr:
+        work["built"] += 1
+        return build(*what)
+
+    def bounded(self: Region, node: Expr) -> Any:
+        work["bounded"] += 1
+        return bound(self, node)
+
+    step, height = TOWERS[name]
+    e = towers(step, height)
+    monkeypatch.setattr(actc.expr, "_intern", counted)
+    monkeypatch.setattr(Region, "_bounds", bounded)
+    once = simplify(e)
+    assert work["built"] < 8 * MAX_TERMS * len(postorder(e)) and work["bounded"] < 20 * len(postorder(e))
+    assert simplify(once) is once
+
+
+def test_long_sums_and_products_end() -> None:
+    terms = [apply("sin", X * k) for k in range(1000)]
+    for name in ("add", "mul", "max"):
+        assert len(postorder(simplify(functools.reduce(lambda a, b: apply(name, a, b), terms)))) < 4 * len(terms)
+
+
+def test_long_chains_keep_their_value() -> None:
+    """More terms than are sorted, which is where a chain is cut."""
+    for name in ("add", "max"):
+        e = functools.reduce(lambda a, b: apply(name, a, b), [apply("sin", X * k) for k in range(300, 0, -1)])
+        assert agree(e.evaluate_mp(digits=40, x=0.7), simplify(e).evaluate_mp(digits=40, x=0.7))
+
+
+@pytest.mark.parametrize(
+    ("text", "simple"),
+    [
+        ("0*log(x) + 2*log(y)", "0*log(x) + 2*log(y)"),
+        ("(0*log(x) + 0*log(y))*(x + 1)", "(0*log(x) + 0*log(y))*(x + 1)"),
+        (f"max_n({', '.join(f'tanh(x) + {3 * k}' for k in range(14))})", "tanh(x) + 39"),
+    ],
+)
+def test_long_and_vanishing_terms(text: str, simple: str) -> None:
+    assert canonical(actc.parse(text)) is canonical(actc.parse(simple))
+    assert canonical(canonical(actc.parse(text))) is canonical(actc.parse(text))
