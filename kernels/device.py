@@ -7,6 +7,9 @@ at a fraction of its instructions. Of NVIDIA's own they use reciprocals and root
 logarithms and tanh too. NaN, infinities and signed zeros are those of the rows' numpy functions.
 """
 
+# Triton reads annotations as its own.
+# mypy: allow-untyped-defs, allow-incomplete-defs
+
 import triton
 import triton.language as tl
 
@@ -763,9 +766,16 @@ FAST_ERROR = {
 
 
 @triton.jit
-def exp2_near(x):
-    """2^x, 0 where that is below the normal range."""
+def exp2_normal(x):
+    """2^x, for which numbers below the normal range are 0."""
     return by_instruction("ex2.approx.ftz.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.exp2(x)
+
+
+@triton.jit
+def exp4_near(x):
+    """4^x: a square, since the instruction for 2^x has no results below the normal range."""
+    y = exp2_normal(x)
+    return y * y
 
 
 @triton.jit
@@ -781,13 +791,13 @@ def log2_normal(x):
 
 @triton.jit
 def fast_exp(x):
-    return tl.exp2(x * 1.4426950408889634)
+    return exp4_near(x * 0.7213475204444817)
 
 
 @triton.jit
 def fast_expm1(x):
     near = x * horner(x, EXPM1_FAST.value)
-    return tl.where(tl.abs(x) < 0.5, near, exp2_near(x * 1.4426950408889634) - 1)
+    return tl.where(tl.abs(x) < 0.5, near, exp2_normal(x * 1.4426950408889634) - 1)
 
 
 @triton.jit
@@ -804,7 +814,7 @@ def fast_log1p(x):
 @triton.jit
 def fast_pow(x, y):
     x, y = tl.broadcast(x, y)
-    z = tl.exp2(y * log2_near(tl.abs(x)))
+    z = exp4_near(y * (0.5 * log2_near(tl.abs(x))))
     whole = tl.floor(y) == y
     odd = whole & (tl.floor(y * 0.5) * 2 != y)
     z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
@@ -929,14 +939,14 @@ def fast_atan(x):
 @triton.jit
 def fast_sinh(x):
     a = tl.abs(x)
-    e = tl.exp2(tl.fma(a, 1.4426950408889634, -1.0))
+    e = exp2_normal(tl.fma(a, 1.4426950408889634, -1.0))
     far = tl.fma(reciprocal_near(e), -0.25, e)
     return with_sign(tl.where(a < 1, odd_short(a, SINH_FAST.value), far), x)
 
 
 @triton.jit
 def fast_cosh(x):
-    e = exp2_near(tl.fma(tl.abs(x), 1.4426950408889634, -1.0))
+    e = exp2_normal(tl.fma(tl.abs(x), 1.4426950408889634, -1.0))
     return tl.fma(reciprocal_near(e), 0.25, e)
 
 
@@ -948,7 +958,7 @@ def fast_tanh(x):
 @triton.jit
 def tanh_by_exp(x):
     a = tl.abs(x)
-    far = tl.fma(reciprocal_near(exp2_near(a * 2.8853900817779268) + 1), -2.0, 1.0)
+    far = tl.fma(reciprocal_near(exp2_normal(a * 2.8853900817779268) + 1), -2.0, 1.0)
     return with_sign(tl.where(a < 0.6, odd_short(a, TANH_FAST.value), far), x)
 
 
@@ -980,34 +990,34 @@ def fast_atanh(x):
 @triton.jit
 def fast_erf(x):
     a = tl.abs(x)
-    far = 1 - exp2_near(horner(limited(a, 0.0, 4.0), ERF_TAIL_BINARY_FAST.value))
+    far = 1 - exp2_normal(horner(limited(a, 0.0, 4.0), ERF_TAIL_BINARY_FAST.value))
     return with_sign(tl.where(a < 1, tl.fma(a, horner(a * a, ERF_FAST.value), a), far), x)
 
 
 @triton.jit
-def erfc_by_exp(a, square_log2e):
-    """erfc a for a ≥ 0, given a²·log2 e."""
+def erfc_by_exp(a, square):
+    """erfc a for a ≥ 0, given a²."""
     q = reciprocal_near(tl.fma(a, 0.45, 1.0))
-    return q * horner(q, ERFC_FAST.value) * tl.exp2(-square_log2e)
+    return q * horner(q, ERFC_FAST.value) * exp4_near(square * -0.7213475204444817)
 
 
 @triton.jit
 def fast_erfc(x):
     a = tl.abs(x)
-    tail = erfc_by_exp(a, a * a * 1.4426950408889634)
+    tail = erfc_by_exp(a, a * a)
     return tl.where(x < 0, 2 - tail, tail)
 
 
 @triton.jit
 def fast_gelu(x):
-    half = 0.5 * erfc_by_exp(tl.abs(x) * 0.7071067811865476, x * x * 0.7213475204444817)
+    half = 0.5 * erfc_by_exp(tl.abs(x) * 0.7071067811865476, x * x * 0.5)
     return x * tl.where(x < 0, half, 1 - half)
 
 
 @triton.jit
 def fast_i0e(x):
     a = tl.abs(x)
-    near = horner(a * a, I0E_NEAR_FAST.value) * exp2_near(a * -1.4426950408889634)
+    near = horner(a * a, I0E_NEAR_FAST.value) * exp2_normal(a * -1.4426950408889634)
     far = horner(tl.fma(reciprocal_near(a), 16.0, -1.0), I0E_FAR_FAST.value) * tl.rsqrt(a)
     return tl.where(a < 8, near, far)
 
@@ -1015,7 +1025,7 @@ def fast_i0e(x):
 @triton.jit
 def fast_i1e(x):
     a = tl.abs(x)
-    near = horner(a * a, I1E_NEAR_FAST.value) * exp2_near(a * -1.4426950408889634) * a
+    near = horner(a * a, I1E_NEAR_FAST.value) * exp2_normal(a * -1.4426950408889634) * a
     far = horner(tl.fma(reciprocal_near(a), 16.0, -1.0), I1E_FAR_FAST.value) * tl.rsqrt(a)
     return with_sign(tl.where(a < 8, near, far), x)
 
@@ -1023,7 +1033,7 @@ def fast_i1e(x):
 @triton.jit
 def fast_i0e_minus_i1e(x):
     a = tl.abs(x)
-    near = horner(tl.fma(a, 0.25, -1.0), SLOPE_NEAR_FAST.value) * exp2_near(a * -0.7213475204444817)
+    near = horner(tl.fma(a, 0.25, -1.0), SLOPE_NEAR_FAST.value) * exp2_normal(a * -0.7213475204444817)
     inverse = reciprocal_near(a)
     far = horner(tl.fma(inverse, 16.0, -1.0), SLOPE_FAR_FAST.value) * tl.rsqrt(a) * inverse
     return tl.where(a < 8, near, far)
@@ -1032,7 +1042,7 @@ def fast_i0e_minus_i1e(x):
 @triton.jit
 def fast_i1e_slope(x):
     a = tl.abs(x)
-    near = horner(tl.fma(a, 0.25, -1.0), I1E_SLOPE_NEAR_FAST.value) * exp2_near(a * -0.7213475204444817)
+    near = horner(tl.fma(a, 0.25, -1.0), I1E_SLOPE_NEAR_FAST.value) * exp2_normal(a * -0.7213475204444817)
     inverse = reciprocal_near(a)
     far = horner(tl.fma(inverse, 16.0, -1.0), I1E_SLOPE_FAR_FAST.value) * tl.rsqrt(a) * inverse
     return tl.where(a < 8, near, far)
@@ -1040,7 +1050,7 @@ def fast_i1e_slope(x):
 
 @triton.jit
 def fast_sigmoid(x):
-    e = tl.exp2(tl.abs(x) * -1.4426950408889634)
+    e = exp4_near(tl.abs(x) * -0.7213475204444817)
     return tl.where(x < 0, e, 1.0) * reciprocal_near(1 + e)
 
 
@@ -1052,7 +1062,7 @@ def fast_silu(x):
 @triton.jit
 def log1p_of_exp(x):
     """log(1 + e^-|x|)."""
-    e = tl.exp2(tl.abs(x) * -1.4426950408889634)
+    e = exp4_near(tl.abs(x) * -0.7213475204444817)
     return e * horner(e, LOG1P_UNIT_FAST.value)
 
 
@@ -1070,6 +1080,6 @@ def fast_log_sigmoid(x):
 @triton.jit
 def fast_mish(x):
     # tanh(softplus(x)) = n/(n + 2), n = w(w + 2), w = e^x; to the right it is 1 long before w² leaves the range.
-    w = tl.exp2(tl.minimum(x, 30.0) * 1.4426950408889634)
+    w = exp4_near(tl.minimum(x, 30.0) * 0.7213475204444817)
     n = w * (w + 2)
     return x * (n * reciprocal_near(n + 2))

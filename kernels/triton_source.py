@@ -329,8 +329,10 @@ class _Writer:
             dtype = self._stored_type(k)
             if limited:
                 lines.append(f"{result} = {value}")
-                bounds = f"-{_LARGEST[dtype]}, {_LARGEST[dtype]}"
-                value = f"tl.clamp({result}, {bounds}, propagate_nan=tl.PropagateNan.ALL)"
+                # Triton 3.9 cannot compile tl.clamp of float64 that keeps NaN.
+                keeps = "propagate_nan=tl.PropagateNan.ALL"
+                most = _LARGEST[dtype]
+                value = f"tl.minimum(tl.maximum({result}, -{most}, {keeps}), {most}, {keeps})"
             if self._compute == "float64" and dtype in _SIXTEEN_BITS:
                 # The interpreter does not convert float64 to bfloat16.
                 value = f"({value}).to(tl.float32)"
