@@ -25,8 +25,8 @@ from tests.strategies import expressions
 POINTS = [mpmath.mpf(p) * s for p in ("0.0013", "0.21", "0.77", "1.9", "3.3", "7.1", "23") for s in (1, -1)]
 
 
-def value(e: Expr, x: mpmath.mpf) -> mpmath.mpf:
-    return e.evaluate_mp(40, **({"x": x} if e.symbols else {}))
+def value(e: Expr, x: mpmath.mpf, digits: int = 40) -> mpmath.mpf:
+    return e.evaluate_mp(digits, **({"x": x} if e.symbols else {}))
 
 
 def tiny(a: mpmath.mpf, b: mpmath.mpf) -> bool:
@@ -34,15 +34,15 @@ def tiny(a: mpmath.mpf, b: mpmath.mpf) -> bool:
     return bool(max(abs(a), abs(b)) < mpmath.mpf("1e-1200"))
 
 
-def alike(a: mpmath.mpf, b: mpmath.mpf) -> bool:
+def alike(a: mpmath.mpf, b: mpmath.mpf, digits: int = 40) -> bool:
     if mpmath.isnan(a) or mpmath.isnan(b):
         return bool(mpmath.isnan(a) and mpmath.isnan(b))
     if mpmath.isinf(a) or mpmath.isinf(b):
         return bool(a == b)
     if tiny(a, b):
         return True
-    with mpmath.workdps(50):
-        return bool(a == b or abs(a - b) <= abs(a) * mpmath.mpf(10) ** -37)
+    with mpmath.workdps(digits + 10):
+        return bool(a == b or abs(a - b) <= abs(a) * mpmath.mpf(10) ** (3 - digits))
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,9 @@ def test_identities_and_near_identities(pair: tuple[tuple[str, str], bool], inne
         assert all(alike(value(a, x), value(b, x)) for p in MAGNITUDES for x in (mpmath.mpf(p), -mpmath.mpf(p)))
     else:
         assert found.witness is not None
-        x = mpmath.mpf(found.witness["x"])
-        assert not alike(value(a, x), value(b, x))
+        # An outer function that adds 1 leaves the difference in a tail below the fortieth digit.
+        x, digits = mpmath.mpf(found.witness["x"]), 1200
+        assert not alike(value(a, x, digits), value(b, x, digits), digits)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
