@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from actc.enclosures import precision
-from actc.equivalence import NUMERIC, PROVED, agree, comparable, difference, proved, sampler
+from actc.equivalence import NUMERIC, PROVED, comparable, difference, disagreement, proved, sampler, settled
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
@@ -42,6 +42,7 @@ def _rest() -> Sampler:
 @functools.lru_cache(maxsize=1024)
 def _whole_fingerprint(form: Expr) -> tuple[Token, ...]:
     """At all of them; a class that many are compared with is asked for it again and again."""
+    form = settled(form)
     return _core().fingerprint(form) + _rest().fingerprint(form)
 
 
@@ -70,6 +71,8 @@ class Symmetries:
     def bucket(self, form: Expr) -> bytes:
         """What the normal forms that stand for equal functions have in common."""
         found: Sequence[Token] = _core().fingerprint(form)
+        if set(found) == {"?"}:
+            found = _core().fingerprint(settled(form))
         if self.scale:
             numbers = [t if isinstance(t, float) and math.isfinite(t) else 0.0 for t in found]
             size = next((abs(n) for n in numbers if n), 1.0)
@@ -155,7 +158,9 @@ class Classes:
             return None
         if self._prove and proved(form, other):
             return PROVED
-        joined = self._numeric and comparable(found, wanted) and (not self._prove or agree(form, other))
+        joined = self._numeric and comparable(found, wanted)
+        if joined and self._prove:
+            joined = disagreement(settled(form), settled(other)) is None
         return NUMERIC if joined else None
 
 

@@ -18,6 +18,7 @@ import flint
 from actc.enclosures import ball, precision, value_at_balls
 from actc.expr import Expr, postorder
 from actc.operators import operator
+from actc.quotients import without_cancellation
 from actc.rules import canonical
 
 #: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
@@ -31,7 +32,7 @@ POINTS = tuple(
 #: Binary scales of the values of other names, which 2^23 to 2^24 is divided by: mostly ordinary, tiny and large too.
 _SCALES = (*range(19, 25), *range(20, 24), 34, 8)
 
-_BITS, _MOST_BITS, _TINY = 96, 6000, 2000
+_BITS, _MOST_BITS, _TINY = 96, 8192, 7000
 #: Bits of a value that must be certain beyond those of the fingerprint, so that no rounding falls the other way.
 _SPARE = 32
 _SMALLEST = sys.float_info.min
@@ -148,20 +149,21 @@ class Sampler:
         """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
         if len(postorder(expression)) > LARGEST:
             return "?"
-        bits, fixed = self._bits, expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
-        while (bits := 2 * bits) <= _MOST_BITS:
+        fixed = expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
+        bits, writings = self._bits, [fixed]
+        while bits < _MOST_BITS:
+            bits = min(4 * bits, _MOST_BITS)
             if bits not in self._finer:
                 self._finer[bits] = Sampler((Fraction(0),), self._digits, bits)
-            (v,) = self._finer[bits].values(fixed)
-            if (token := self._token(v)) is not None:
-                return token
-            # Where balls are finite the expression is defined, so that the rules tell what cancels.
-            if v.is_finite():
-                (v,) = self._finer[bits].values(canonical(fixed))
+            for writing in writings:
+                (v,) = self._finer[bits].values(writing)
                 if (token := self._token(v)) is not None:
                     return token
+                if len(writings) == 1 and v.is_finite():
+                    # Where balls are finite the expression is defined, so that rules and arithmetic tell what cancels.
+                    writings += dict.fromkeys((canonical(fixed), without_cancellation(canonical(fixed))))
         # What thousands of bits do not tell from 0. Where they tell a jump, a pole or an end of the domain from its
-        # neighbourhood no better, as floor(tanh(9999)), rounded numbers would only guess.
+        # neighbourhood no better, as floor(erf(99999)), rounded numbers would only guess.
         return _ZERO if v.is_finite() and v.abs_upper() < flint.arb(2) ** -_TINY else "?"
 
     def _token(self, v: Any) -> Token | None:
