@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from actc.breakpoints import candidates
 from actc.derivatives import derivative
@@ -32,13 +33,20 @@ def levels(node: Expr) -> Iterator[tuple[Expr, Fraction]]:
     row = operator(node.name)
     for level in (*row.kinks, *row.poles, *(end for end in row.domain if math.isfinite(end))):
         yield node.args[0], Fraction(level)
-    if node.name in ("div", "pow"):
-        yield node.args[node.name == "div"], Fraction(0)
+    if node.name == "div":
+        yield node.args[1], Fraction(0)
+    if node.name == "pow" and not _whole(node.args[1]):
+        yield node.args[0], Fraction(0)
     if node.name == "where":
         yield node.args[0], Fraction(0)
     if len(node.args) == 2 and (node.name in ("max", "min") or row.compares):
         for a, b in itertools.combinations(_compared(node), 2):
             yield apply("sub", a, b), Fraction(0)
+
+
+def _whole(exponent: Expr) -> bool:
+    """Whether a power is a polynomial."""
+    return exponent.value is not None and exponent.value.denominator == 1 and exponent.value >= 0
 
 
 def _compared(node: Expr) -> list[Expr]:
@@ -53,17 +61,20 @@ def _crossing(line: Expr, level: Fraction) -> Iterator[Fraction]:
         yield (level - total.get((), 0)) / slope
 
 
-#: Places where something bends, those nearest 0, that are looked at from both sides.
-_MOST = 64
+#: Places where something bends, those nearest 0, that are looked at from both sides, and those that are from near by.
+_MOST, _FINEST = 64, 16
 
-#: Distances from a bend, far and near, at which both sides of it are looked at.
-_STEPS = tuple(
-    Fraction(n, 2**k)
-    for n, k in ((21, 6), (11, 7), (5, 8), (3, 12), (1, 20), (1, 40), (3, 53), (1, 80), (1, 120), (1, 200))
-)
+#: Distances from a bend at which both sides of it are looked at: those that float64 sees, and smaller ones.
+_STEPS = tuple(Fraction(n, 2**k) for n, k in ((21, 6), (11, 7), (5, 8), (3, 12), (1, 20), (1, 40)))
+_SMALL_STEPS = tuple(Fraction(n, 2**k) for n, k in ((3, 53), (1, 80), (1, 120), (1, 200)))
 
 #: How far float64 may be off the place where a function touches a value, and the bits to which that place is found.
 _REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 230, 400
+
+
+#: Intervals beyond those that float64 looks at.
+_GRID = [Fraction(2) ** k for k in (*range(-1000, -39, 16), *range(19, 64), *range(64, 1001, 16))]
+_FAR = [pair for a, b in itertools.pairwise(_GRID) if not a < 1 < b for pair in ((a, b), (-b, -a))]
 
 
 def points(*forms: Expr) -> tuple[Fraction, ...]:
@@ -76,7 +87,8 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     ends = places(*forms)
     widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
     around = [(a + b) / 2 for a, b in widest]
-    around += _beside(sorted(ends, key=abs)[:_MOST], _STEPS)
+    near = sorted(ends, key=abs)
+    around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
     return tuple(dict.fromkeys([q for p in found for q in (p, -p)] + around))
 
 
@@ -90,23 +102,24 @@ def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fractio
     return [b + s * sign * (1 + abs(b)) for s in steps for b in ends for sign in (1, -1)]
 
 
-def places(*forms: Expr) -> list[Fraction]:
+@lru_cache(maxsize=64)
+def places(*forms: Expr) -> tuple[Fraction, ...]:
     """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it."""
     exact = bends(*forms)
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
-    near = sorted(rough, key=abs)[:_MOST]
+    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=abs)[:_FINEST]]
+    nodes = postorder(*forms)
+    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node)}
     fine: set[Fraction] = set()
-    if near:
-        tests = {(f, level) for node in postorder(*forms) if node.args for f, level in levels(node) if "x" in f.symbols}
-        for function, level in tests:
-            shifted = canonical(apply("sub", function, level))
-            if list(_crossing(shifted, Fraction(0))):
-                continue
-            for crossing in (shifted, derivative(shifted)):
-                for place, root in _roots(crossing, near):
-                    rough.discard(place)
-                    fine.add(root)
-    return sorted(rough | fine | set(exact))
+    for function, level in tests:
+        shifted = canonical(apply("sub", function, level))
+        if shifted.symbols and not list(_crossing(shifted, Fraction(0))):
+            fine.update(_roots(shifted, near + _FAR))
+            if near:
+                fine.update(_roots(derivative(shifted), near))
+    # What float64 shows is left out where it is known better.
+    known = {float(p) for p in fine}
+    return tuple(sorted({p for p in rough if float(p) not in known} | fine | set(exact)))
 
 
 def _seen(form: Expr) -> Sequence[float]:
@@ -114,22 +127,20 @@ def _seen(form: Expr) -> Sequence[float]:
     return candidates(form).tolist() if small else ()
 
 
-def _roots(function: Expr, near: Sequence[Fraction]) -> Iterator[tuple[Fraction, Fraction]]:
-    """Of places next to which a function changes its sign: the place, and where that is."""
+def _roots(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> Iterator[Fraction]:
+    """Where a function changes its sign, in those intervals at whose ends it has two."""
 
     def signs(at: Sequence[Fraction]) -> list[int]:
         values = Sampler(at, bits=_BITS).values(function)
         return [int(v > 0) - int(v < 0) for v in values]
 
-    ends = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in near]
-    left, right = (signs([end[side] for end in ends]) for side in (0, 1))
-    changing = [i for i in range(len(near)) if left[i] * right[i] < 0]
-    brackets = [(*ends[i], left[i]) for i in changing]
-    for _ in range(_HALVINGS if brackets else 0):
-        middles = [(a + b) / 2 for a, b, _ in brackets]
-        brackets = [
+    ends = list(dict.fromkeys(end for bracket in brackets for end in bracket))
+    known = dict(zip(ends, signs(ends), strict=True))
+    found = [(a, b, known[a]) for a, b in brackets if known[a] * known[b] < 0]
+    for _ in range(_HALVINGS if found else 0):
+        middles = [(a + b) / 2 for a, b, _ in found]
+        found = [
             (m, m, s) if sign == 0 else (m, b, s) if sign == s else (a, m, s)
-            for (a, b, s), m, sign in zip(brackets, middles, signs(middles), strict=True)
+            for (a, b, s), m, sign in zip(found, middles, signs(middles), strict=True)
         ]
-    for i, (a, b, _) in zip(changing, brackets, strict=True):
-        yield near[i], (a + b) / 2
+    return ((a + b) / 2 for a, b, _ in found)

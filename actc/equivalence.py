@@ -167,14 +167,22 @@ def _settled(node: Expr, args: tuple[Expr, ...]) -> Expr:
         return node if sign is None else apply(node.name, sign, 0)
     steps = row.derivative == ("0",)
     for arg, level in (*levels(node), *(_nearest(args[0]) if steps else ())):
-        if level in row.poles or node.name == "div":
-            # On which side of a pole it is would decide.
+        if _infinite(node, level):
+            # The side on which it is would decide.
             continue
         sign = _side(arg, constant(level)) if arg in args else None
         if sign == 0 or (sign and steps):
             # A function of steps is the same all the way to the next one.
             args = tuple(constant(level + Fraction(sign, 2)) if a is arg else a for a in args)
     return node.with_args(args)
+
+
+def _infinite(node: Expr, level: Fraction) -> bool:
+    """Whether an operator goes to both infinities at one of its levels."""
+    row = operator(node.name)
+    if node.name in ("div", "pow"):
+        return node.name == "div" or not (node.args[1].value or 0) > 0
+    return level in row.poles and level not in row.domain and math.isinf(row.image[1])
 
 
 def _nearest(arg: Expr) -> Iterator[tuple[Expr, Fraction]]:

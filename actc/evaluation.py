@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actc.expr import Expr, postorder
-from actc.operators import OPERATORS, operator
+from actc.operators import OPERATORS, Operator, operator
 
 if TYPE_CHECKING:
     import mpmath
@@ -129,9 +129,9 @@ def _believed(nodes: Sequence[Expr], values: dict[str, Any], digits: int, workin
     import mpmath
 
     with mpmath.workdps(working // 2):
-        before = _evaluate_mp_once(nodes, values)
+        before = _evaluate_mp_once(nodes, values, believing=True)
     with mpmath.workdps(working):
-        after = _evaluate_mp_once(nodes, values)
+        after = _evaluate_mp_once(nodes, values, believing=True)
         if after == before or (mpmath.isnan(before) and mpmath.isnan(after)):
             return after
         if not (mpmath.isfinite(before) and mpmath.isfinite(after)):
@@ -155,7 +155,9 @@ def _check_names(root: Expr, given: dict[str, Any]) -> None:
         raise TypeError(f"{', '.join(unknown)} does not occur in {root}")
 
 
-def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> Any:
+def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any], believing: bool = False) -> Any:
+    """``believing``: arguments that three quarters of the digits do not tell from a place where an operator jumps or
+    ends are there."""
     done: dict[Expr, Any] = {}
     for node in nodes:
         if node.kind == "symbol":
@@ -163,8 +165,25 @@ def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> Any:
         elif node.value is not None:
             done[node] = _to_mp(node.value)
         else:
-            done[node] = operator(node.name).oracle(*[done[a] for a in node.args])
+            row, args = operator(node.name), [done[a] for a in node.args]
+            done[node] = row.oracle(*(_put_there(row, args) if believing and args else args))
     return done[nodes[-1]]
+
+
+def _put_there(row: Operator, args: list[Any]) -> list[Any]:
+    import mpmath
+
+    first, *rest = args
+    if not mpmath.isfinite(first):
+        return args
+    if row.compares:
+        places = [b for b in rest if mpmath.isfinite(b)]
+    else:
+        places = [mpmath.mpf(p) for p in (*row.kinks, *row.domain) if math.isfinite(p)]
+        if row.derivative == ("0",) and mpmath.mag(first) < mpmath.mp.prec:
+            places.append(mpmath.nint(first))
+    far = mpmath.mpf(10) ** (3 * mpmath.mp.dps // 4)
+    return [next((p for p in places if abs(first - p) * far <= max(1, abs(p))), first), *rest]
 
 
 def _to_mp(value: Any) -> Any:

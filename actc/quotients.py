@@ -18,7 +18,7 @@ import flint
 from actc.expr import Expr, apply, constant, postorder, rebuild
 from actc.normal_form import ARITHMETIC, Product, doubts, expr_of, sort_key, sum_of
 from actc.parsing import parse
-from actc.rules import Case
+from actc.rules import Case, canonical
 
 #: What is arithmetic of simpler functions, most of it exponentials; ``a`` is the argument.
 WRITTEN_OUT = {
@@ -65,7 +65,7 @@ class Quotients:
 
 def quotients(*expressions: Expr) -> Quotients:
     """Numerators and denominators of expressions in normal form. Raises NoQuotient."""
-    expanded = [_written_out(e) for e in expressions]
+    expanded = [_written_out(_without_minima(e)) for e in expressions]
     atoms: dict[Expr, None] = {}
     steps: dict[Product, Fraction] = {}
     stack = list(expanded)
@@ -190,6 +190,17 @@ def _written_out(expression: Expr) -> Expr:
         return _grown(args[0]) if node.name == "exp" else node.with_args(args)
 
     return rebuild(expression, build)
+
+
+def _without_minima(form: Expr) -> Expr:
+    """A normal form with min(a, b) as -max(-a, -b), so that the two are one letter."""
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.name == "min" and node.kind == "apply":
+            return -canonical(apply("max", *(-a for a in args)))
+        return node.with_args(args)
+
+    return rebuild(form, build) if any(node.name == "min" for node in postorder(form)) else form
 
 
 def _grown(exponent: Expr) -> Expr:

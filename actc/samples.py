@@ -19,7 +19,7 @@ from actc.enclosures import ball, precision, value_at_balls
 from actc.expr import Expr, postorder
 from actc.operators import operator
 from actc.quotients import without_cancellation
-from actc.rules import canonical
+from actc.rules import canonical, named
 
 #: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
 #: otherwise. Few bits, so that they and their squares are exact. The first eight tell most functions apart.
@@ -33,6 +33,8 @@ POINTS = tuple(
 _SCALES = (*range(19, 25), *range(20, 24), 34, 8)
 
 _BITS, _MOST_BITS, _TINY = 96, 8192, 7000
+#: Points at which thousands of bits tell nothing but 0, after which fewer are asked for.
+_GIVEN_UP = 24
 #: Bits of a value that must be certain beyond those of the fingerprint, so that no rounding falls the other way.
 _SPARE = 32
 _SMALLEST = sys.float_info.min
@@ -140,28 +142,34 @@ class Sampler:
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
         known."""
-        return tuple(
-            token if (token := self._token(v)) is not None else self._certain(expression, i)
-            for i, v in enumerate(self.values(expression))
-        )
+        found: list[Token] = []
+        exhausted = 0
+        for i, v in enumerate(self.values(expression)):
+            token = self._token(v)
+            if token is None:
+                token = self._certain(expression, i, _MOST_BITS if exhausted < _GIVEN_UP else 4 * self._bits)
+                exhausted += token in (_ZERO, "?")
+            found.append(token)
+        return tuple(found)
 
-    def _certain(self, expression: Expr, place: int) -> Token:
+    def _certain(self, expression: Expr, place: int, most: int) -> Token:
         """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
         if len(postorder(expression)) > LARGEST:
             return "?"
         fixed = expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
         bits, writings = self._bits, [fixed]
-        while bits < _MOST_BITS:
-            bits = min(4 * bits, _MOST_BITS)
+        while bits < most:
+            bits = min(4 * bits, most)
             if bits not in self._finer:
                 self._finer[bits] = Sampler((Fraction(0),), self._digits, bits)
             for writing in writings:
                 (v,) = self._finer[bits].values(writing)
                 if (token := self._token(v)) is not None:
                     return token
-                if len(writings) == 1 and v.is_finite():
+                if len(writings) == 1 and v.is_finite() and most == _MOST_BITS:
                     # Where balls are finite the expression is defined, so that rules and arithmetic tell what cancels.
-                    writings += dict.fromkeys((canonical(fixed), without_cancellation(canonical(fixed))))
+                    form = canonical(fixed)
+                    writings += dict.fromkeys((named(form), without_cancellation(form)))
         # What thousands of bits do not tell from 0. Where they tell a jump, a pole or an end of the domain from its
         # neighbourhood no better, as floor(erf(99999)), rounded numbers would only guess.
         return _ZERO if v.is_finite() and v.abs_upper() < flint.arb(2) ** -_TINY else "?"
