@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from actc.arguments import flag, refused, whole
 from actc.enclosures import precision
 from actc.equivalence import NUMERIC, PROVED, comparable, difference, disagreement, proved, sampler, settled
 from actc.expr import Expr, apply
@@ -24,7 +25,7 @@ from actc.parsing import parse
 from actc.program import Program
 from actc.rules import canonical
 from actc.samples import POINTS, Sampler, Token
-from actc.spaces import PLACES, Family, Node, Space, filled
+from actc.spaces import PLACES, Family, Members, Node, Space, filled
 
 
 @functools.cache
@@ -200,12 +201,21 @@ def unique(
     normally distributed points print alike. Functions that differ elsewhere become one, and rounding tells equal ones
     apart.
 
-    Raises ParseError for a text that is no expression.
+    Raises ParseError for a text that is no expression, and ArgumentError for what is no list of expressions.
 
     >>> [str(c.representative) for c in unique(["max(x,0)", "relu(x)", "-relu(x)"], up_to_sign=True)]
     ['max(x, 0)']
     """
-    classes = Classes(Symmetries(up_to_sign, up_to_reflection, up_to_scale), prove=prove)
+    if isinstance(expressions, (str, Expr)) or not isinstance(expressions, Iterable):
+        raise refused("expressions", expressions, "write a list of texts or expressions, or a Space")
+    processes = whole("processes", processes, "write a whole number of 1 or more", least=1)
+    prove, by_outputs = flag("prove", prove), flag("by_outputs", by_outputs)
+    symmetries = Symmetries(
+        flag("up_to_sign", up_to_sign),
+        flag("up_to_reflection", up_to_reflection),
+        flag("up_to_scale", up_to_scale),
+    )
+    classes = Classes(symmetries, prove=prove)
     if isinstance(expressions, Space) and not by_outputs:
         return _classes_of(expressions, *_SpaceSorter(classes, processes, progress).sort(expressions))
     members: list[list[Expr]] = []
@@ -378,21 +388,6 @@ class _SpaceSorter:
         return table[places].reshape(-1), proofs[places].reshape(-1)
 
 
-class _Chosen(Sequence[Expr]):
-    """Some members of a space, built when they are asked for."""
-
-    def __init__(self, space: Space, places: np.ndarray) -> None:
-        self._space, self._places = space, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return _Chosen(self._space, self._places[index])
-        return self._space[int(self._places[index])]
-
-
 class _Grounds(Sequence[str]):
     """The verdicts of a class's members."""
 
@@ -412,7 +407,7 @@ def _classes_of(space: Space, numbers: np.ndarray, certain: np.ndarray) -> list[
     order = np.argsort(numbers, kind="stable")
     ends = np.flatnonzero(np.diff(numbers[order])) + 1
     groups = sorted(np.split(order, ends), key=lambda places: int(places[0]))
-    return [EquivalenceClass(_Chosen(space, places), _Grounds(certain[places])) for places in groups]
+    return [EquivalenceClass(Members(space, places), _Grounds(certain[places])) for places in groups]
 
 
 def _symmetric(option: Expr, arity: int) -> bool:
