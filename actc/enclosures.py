@@ -189,15 +189,20 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
     if not all(a.is_finite() or a.is_exact() for a in args):
         return _ANY
     # Balls know little of poles and infinities.
-    digits = flint.ctx.prec // 3 + 5
-    with mpmath.workdps(digits):
-        numbers = [mpmath.mpf(a.str(digits, radius=False) if a.is_finite() else float(a)) for a in args]
+    with mpmath.workprec(flint.ctx.prec + 20):
+        numbers = [mpmath.mpf(tuple(map(int, a.mid().man_exp())) if a.is_finite() else float(a)) for a in args]
         found = row.oracle(*numbers)
-        if not mpmath.isfinite(found):
-            return flint.arb(float(found))
         # An argument that was selected keeps its radius; what else is finite has its value from the infinite ones.
         selected = next((a for a, number in zip(args, numbers, strict=True) if number == found), None)
-        return flint.arb(mpmath.nstr(found, digits)) if selected is None else selected
+        return ball_of(found) if selected is None else selected
+
+
+def ball_of(number: Any) -> Any:
+    """An mpmath number as a ball, rounded to the precision."""
+    if not mpmath.isfinite(number):
+        return flint.arb(float(number))
+    sign, mantissa, exponent, _ = number._mpf_
+    return flint.arb((-mantissa if sign else mantissa, exponent))
 
 
 def _undefined(row: Operator, args: Sequence[Any]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
@@ -43,7 +43,7 @@ class Equivalence:
     """
 
     verdict: str
-    witness: dict[str, float | Fraction] | None = None
+    witness: Mapping[str, float | Fraction] | None = None
     _pair: tuple[Expr, Expr] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:

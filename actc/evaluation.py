@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Balls are asked for the value with ever more digits; what so many do not tell from zero, from a pole or from a place
 #: where an operator jumps is believed to be there. :func:`value_at` believes it sooner.
-_ZERO_DIGITS, _FEW_ZERO_DIGITS = 4800, 300
+_ZERO_DIGITS, _FEW_ZERO_DIGITS = 9600, 300
 #: Digits of mpmath's evaluations that tell what is believed, at most.
 _BELIEVED_DIGITS = 2400
 #: Nodes times digits^1.5, roughly the time of one evaluation: some seconds.
@@ -74,16 +74,16 @@ def _evaluate_mp(root: Expr, digits: int, zero_digits: int, values: dict[str, An
 
     _check_names(root, values)
     nodes = postorder(root)
-    working = digits + 15
+    working, most = digits + 15, max(_ZERO_DIGITS, 4 * digits)
     while True:
-        last = working > 2 * _ZERO_DIGITS or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
+        last = working >= most or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
         found = _seen(nodes, values, digits, working)
         if found is None and (last or working >= zero_digits):
-            found = _believed(nodes, values, digits, min(working, _BELIEVED_DIGITS))
+            found = _believed(nodes, values, digits, min(working, max(_BELIEVED_DIGITS, 4 * digits)))
         if found is not None or last:
             with mpmath.workdps(digits):
                 return mpmath.mpf("nan") if found is None else +found
-        working *= 2
+        working = min(2 * working, most)
 
 
 def _seen(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
@@ -91,7 +91,7 @@ def _seen(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: i
     import flint
     import mpmath
 
-    from actc.enclosures import precision, value_in_balls
+    from actc.enclosures import ball_of, precision, value_in_balls
 
     with mpmath.workdps(working):
         bits = mpmath.mp.prec
@@ -103,9 +103,7 @@ def _seen(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: i
             if held.is_nan() or not mpmath.isfinite(found):
                 known = held.is_nan() if mpmath.isnan(found) else held.is_exact() and float(held) == found
             else:
-                sign, mantissa, exponent, _ = found._mpf_
-                apart = abs(flint.arb((-mantissa if sign else mantissa, exponent)) - held)
-                known = not apart > abs(held) * flint.arb(10) ** -digits
+                known = not abs(ball_of(found) - held) > abs(held) * flint.arb(10) ** -digits
     return found if known else None
 
 
@@ -113,16 +111,13 @@ def _to_ball(value: Any) -> Any:
     import flint
     import mpmath
 
-    from actc.enclosures import ball
+    from actc.enclosures import ball, ball_of
 
     if isinstance(value, (Fraction, int)):
         return ball(Fraction(value))
     if isinstance(value, str):
         return flint.arb(value)
-    if isinstance(value, mpmath.mpf) and mpmath.isfinite(value):
-        sign, mantissa, exponent, _ = value._mpf_
-        return flint.arb((-mantissa if sign else mantissa, exponent))
-    return flint.arb(float(value))
+    return ball_of(value) if isinstance(value, mpmath.mpf) else flint.arb(float(value))
 
 def _believed(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
     """The value on which evaluations by mpmath with half of the digits and with all of them agree, or None."""

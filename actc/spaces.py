@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from actc.arguments import refused, whole
 from actc.errors import ExpressionError
@@ -165,19 +165,19 @@ class Space:
         return self.count
 
     @overload
-    def __getitem__(self, index: int) -> Expr: ...
+    def __getitem__(self, index: SupportsIndex) -> Expr: ...
 
     @overload
     def __getitem__(self, index: slice) -> Members: ...
 
-    def __getitem__(self, index: int | slice) -> Expr | Members:
+    def __getitem__(self, index: SupportsIndex | slice) -> Expr | Members:
         """Member ``index``, or the members of a slice; raises IndexError outside the space."""
         if isinstance(index, slice):
             return Members(self, range(self.count))[index]
-        index = whole("index", index, "write a whole number or a slice; index() finds an expression's")
-        place = index + self.count if index < 0 else index
+        number = whole("index", index, "write a whole number or a slice; index() finds an expression's")
+        place = number + self.count if number < 0 else number
         if not 0 <= place < self.count:
-            raise IndexError(f"index {index} is outside the {self.count:,} members of {self.name}")
+            raise IndexError(f"index {number} is outside the {self.count:,} members of {self.name}")
         family = bisect.bisect_right(self._ends, place)
         return self.families[family][place - (self._ends[family] - self.families[family].count)]
 
