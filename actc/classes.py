@@ -43,8 +43,10 @@ def _rest() -> Sampler:
 @functools.lru_cache(maxsize=1024)
 def _whole_fingerprint(form: Expr) -> tuple[Token, ...]:
     """At all of them; a class that many are compared with is asked for it again and again."""
-    form = settled(form)
-    return _core().fingerprint(form) + _rest().fingerprint(form)
+    found = _core().fingerprint(form) + _rest().fingerprint(form)
+    if comparable(found, found) or (put := settled(form)) is form:
+        return found
+    return _core().fingerprint(put) + _rest().fingerprint(put)
 
 
 @dataclass(frozen=True)

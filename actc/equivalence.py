@@ -152,8 +152,8 @@ def _sign(token: Token) -> int | None:
 def settled(form: Expr) -> Expr:
     """A normal form whose values nobody knows, with arguments that are, as far as thousands of digits show, where an
     operator jumps or ends put right there: floor(sin(x)**2 + cos(x)**2) is taken for floor(1). Others as they are."""
-    unknown = _coarse().fingerprint(form).count("?")
-    if len(POINTS) - unknown >= _FEWEST or len(postorder(form)) > LARGEST:
+    found = _coarse().fingerprint(form)
+    if comparable(found, found) or len(postorder(form)) > LARGEST:
         return form
     return canonical(rebuild(form, _settled))
 
