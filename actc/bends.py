@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from actc.breakpoints import candidates
 from actc.derivatives import derivative
+from actc.enclosures import ball, precision, value_in_balls
 from actc.expr import Expr, apply, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
 from actc.rules import canonical
-from actc.samples import LARGEST, POINTS, Sampler
+from actc.samples import LARGEST, POINTS
 
 X = symbol("x")
 
@@ -69,7 +71,9 @@ _STEPS = tuple(Fraction(n, 2**k) for n, k in ((21, 6), (11, 7), (5, 8), (3, 12),
 _SMALL_STEPS = tuple(Fraction(n, 2**k) for n, k in ((3, 53), (1, 80), (1, 120), (1, 200)))
 
 #: How far float64 may be off the place where a function touches a value, and the bits to which that place is found.
-_REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 230, 400
+_REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 270, 400
+#: Of the halvings, the first steps that are secants.
+_SECANTS = 40
 
 
 #: Intervals beyond those that float64 looks at.
@@ -113,7 +117,7 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
     fine: set[Fraction] = set()
     for function, level in tests:
         shifted = canonical(apply("sub", function, level))
-        if shifted.symbols and not list(_crossing(shifted, Fraction(0))):
+        if shifted.symbols == {"x"} and not list(_crossing(shifted, Fraction(0))):
             fine.update(_roots(shifted, near + _FAR))
             if near:
                 fine.update(_roots(derivative(shifted), near))
@@ -127,20 +131,36 @@ def _seen(form: Expr) -> Sequence[float]:
     return candidates(form).tolist() if small else ()
 
 
-def _roots(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> Iterator[Fraction]:
+def _roots(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> list[Fraction]:
     """Where a function changes its sign, in those intervals at whose ends it has two."""
+    nodes = postorder(function)
 
-    def signs(at: Sequence[Fraction]) -> list[int]:
-        values = Sampler(at, bits=_BITS).values(function)
-        return [int(v > 0) - int(v < 0) for v in values]
+    def value(x: Any) -> Any:
+        return value_in_balls(nodes, {"x": x})
 
-    ends = list(dict.fromkeys(end for bracket in brackets for end in bracket))
-    known = dict(zip(ends, signs(ends), strict=True))
-    found = [(a, b, known[a]) for a, b in brackets if known[a] * known[b] < 0]
-    for _ in range(_HALVINGS if found else 0):
-        middles = [(a + b) / 2 for a, b, _ in found]
-        found = [
-            (m, m, s) if sign == 0 else (m, b, s) if sign == s else (a, m, s)
-            for (a, b, s), m, sign in zip(found, middles, signs(middles), strict=True)
+    with precision(_BITS):
+        known = {end: value(ball(end)) for end in dict.fromkeys(itertools.chain.from_iterable(brackets))}
+        return [
+            _root(value, ball(a), ball(b), known[a], known[b])
+            for a, b in brackets
+            if min(known[a], known[b]) < 0 < max(known[a], known[b])
         ]
-    return ((a + b) / 2 for a, b, _ in found)
+
+
+def _root(value: Callable[[Any], Any], low: Any, high: Any, at_low: Any, at_high: Any) -> Fraction:
+    """By the secant between two points (regula falsi in its Illinois form), and by halves where that does not end."""
+    middle, moved = low, 0
+    for step in range(_HALVINGS):
+        share = at_low / (at_low - at_high) if step < _SECANTS else 0.5
+        middle = (low + share * (high - low)).mid()
+        found = value(middle)
+        if found * at_low > 0:
+            low, at_low, at_high = middle, found.mid(), at_high / (2 if moved < 0 else 1)
+            moved = -1
+        elif found * at_high > 0:
+            high, at_high, at_low = middle, found.mid(), at_low / (2 if moved > 0 else 1)
+            moved = 1
+        else:
+            break
+    mantissa, exponent = middle.man_exp()
+    return int(mantissa) * Fraction(2) ** int(exponent)

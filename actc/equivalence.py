@@ -5,7 +5,7 @@ Three steps decide. The normal forms of equal functions mostly meet, and then th
 Functions whose values differ at one of a few dozen points are different, and that point is the witness. What is left
 is compared case by case, between the places where an operator in them bends: there absolute values, maxima and choices
 are resolved by proofs of order, and quotients of polynomials decide. Where that proves nothing, agreement to 40 digits
-at some hundred points, and to thousands at a few, is called ``numeric``.
+at some hundred points, and of their difference with 0 to thousands, is called ``numeric``.
 """
 
 from __future__ import annotations
