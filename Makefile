@@ -81,13 +81,14 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # 7.4 GB: for Linux pip offers torch 2.8 with CUDA alone, and importing it without a GPU still loads 12 of the 14 packages
-# of CUDA libraries that it names; leaving out the other two would save a twentieth.
+# of CUDA libraries that it names; leaving out the other two would save a twentieth. The interpreter of its triton fails
+# with numpy 2.4.
 $(OLDEST_READY): pyproject.toml constraints.txt
 	$(call environment,$(OLDEST))
-	grep -v -E '^(torch|triton)==' constraints.txt > $(OLDEST)/constraints.txt
+	grep -v -E '^(torch|triton|numpy)==' constraints.txt > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt setuptools
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --no-build-isolation \
-		--editable '.[dev]' torch==2.8.0
+		--editable '.[dev]' torch==2.8.0 'numpy<2.4'
 	@rm $(OLDEST).lock
 	@touch $@
 
