@@ -17,7 +17,7 @@ OLDEST_READY := $(OLDEST)/.ready
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-oldest large classes budget wheel constraints clean
+.PHONY: help setup demo test lint test-oldest large classes budget kernels wheel constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make large        the tests that need tens of gigabytes or many minutes'
 	@echo 'make classes      are the classes of the three-node space right? (some minutes)'
 	@echo 'make budget       are the kernels fast enough? their instructions, read from the machine code (an hour)'
+	@echo 'make kernels      on a GPU: are the kernels right there, and as fast as memory? (half an hour)'
 	@echo 'make wheel        build the source distribution and the wheel into dist/'
 	@echo 'make constraints  pin anew what a clean environment installs'
 	@echo 'make clean        remove what these targets made, runs/ excepted'
@@ -52,6 +53,10 @@ classes: $(READY)
 
 budget: $(READY)
 	$(VENV)/bin/python bench/ahead_of_time.py
+
+kernels: $(READY)
+	$(RUN) pytest tests/gpu $(PYTEST_ARGS)
+	$(VENV)/bin/python bench/kernels.py --workers $(JOBS)
 
 test-oldest: $(OLDEST_READY)
 	$(OLDEST)/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)

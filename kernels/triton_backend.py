@@ -146,7 +146,7 @@ class _Plan:
             across = channels if form == "rows" else math.ceil(channels / columns)
             tiles = math.ceil(outer / rows) * (math.ceil(inner / columns) if form == "rows" else 1)
             # A constant of the kernel: it must not change with the size of a batch, or each would be compiled anew.
-            most = max(1, PROGRAMS // across)
+            most = max(1, PROGRAMS // max(across, 1))
             self._parts = min(tiles, most)
             programs, constants = across * self._parts, [outer, rows, columns, most]
         # Within a tile, offsets are of 32 bits.

@@ -135,6 +135,15 @@ def test_sizes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(got, true, rtol=max(2 * eps, 1e-6), atol=max(eps, 1e-6) * max(sums, 1.0))
 
 
+@pytest.mark.parametrize("shape", [(3, 0, 2), (0, 3, 2), (3, 2, 0)])
+def test_nothing_along_channels(shape: tuple[int, ...]) -> None:
+    x = torch.ones(shape, device=DEVICE, requires_grad=True)
+    beta = torch.ones(shape[1], 1, device=DEVICE, requires_grad=True)
+    y = compile("x*sigmoid(beta*x)", backend="triton")(x, beta=beta)
+    slopes = torch.autograd.grad(y, (x, beta), y)
+    assert [s.shape for s in slopes] == [x.shape, beta.shape] and not slopes[1].any()
+
+
 def test_two_runs_agree_to_the_last_bit() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 8, 40, 9, generator=generator).to(DEVICE)
