@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import flint
+import mpmath
 
 from actc.expr import Expr, postorder
 from actc.operators import Operator, operator
@@ -23,6 +24,9 @@ Interval = tuple[Any, Any]
 
 #: Enough that what cancels in ordinary expressions leaves the sign to be seen.
 BITS = 128
+
+#: Decimal digits of the detour by mpmath.
+_DIGITS = 60
 
 INFINITY = flint.arb.pos_inf()
 ZERO, ONE = flint.arb(0), flint.arb(1)
@@ -55,6 +59,51 @@ def hull(values: Iterable[Any]) -> Interval:
     if any(v.is_nan() for v in found):
         return REALS
     return min(v.lower() for v in found), max(v.upper() for v in found)
+
+
+#: Any value at all, where a ball of finite size cannot tell.
+_ANY = flint.arb(0, flint.arb.pos_inf())
+
+
+def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
+    """The value at balls: NaN where it is certainly undefined, the whole line where that, or its size, is unknown.
+
+    An argument that is the same object as another is the same number.
+    """
+    if all(a.is_finite() for a in args):
+        if row.compares and args[0] is args[1]:
+            # The balls of a number and of itself overlap, but it has no other value than itself.
+            args = [ZERO, ZERO]
+        found = row.in_balls(*args)
+        if not found.is_nan():
+            return found
+        if _undefined(row, args):
+            return found
+        if not all(a.is_exact() for a in args):
+            return _ANY
+    if row.name == "where":
+        condition, first, second = args
+        if condition.is_zero():
+            return second
+        # In Python's and torch's arithmetic NaN is not 0.
+        return first if condition.is_nan() or not condition.contains(0) else _ANY
+    if any(a.is_nan() for a in args):
+        return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
+    if not all(a.is_finite() or a.is_exact() for a in args):
+        return _ANY
+    # Balls know little of poles and infinities.
+    with mpmath.workdps(_DIGITS):
+        numbers = [mpmath.mpf(a.str(_DIGITS, radius=False) if a.is_finite() else float(a)) for a in args]
+        found = row.oracle(*numbers)
+        return flint.arb(mpmath.nstr(found, _DIGITS)) if mpmath.isfinite(found) else flint.arb(float(found))
+
+
+def _undefined(row: Operator, args: Sequence[Any]) -> bool:
+    if row.name == "pow":
+        return bool(args[0] < 0) and not args[1].contains_integer()
+    if row.name == "div":
+        return bool(args[0].is_zero() and args[1].is_zero())
+    return bool(args[0] < row.domain[0] or args[0] > row.domain[1])
 
 
 class Region:

@@ -309,7 +309,12 @@ def simplified(root: Expr) -> Expr:
 
 def tidied(root: Expr) -> Expr:
     """The expression without what changes no bit of its value."""
-    return _Rewriter(_index(TIDY), arithmetic=False)(root)
+    return _tidying().fixed(root)
+
+
+@cache
+def _tidying() -> _Rewriter:
+    return _Rewriter(_index(TIDY), arithmetic=False)
 
 
 def canonical(root: Expr) -> Expr:
@@ -336,7 +341,12 @@ def _names() -> _Rewriter:
 
 def stabilised(expression: Expr) -> Expr:
     """The expression with parts that lose digits written so that they keep them, over the reals the same."""
-    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True).fixed(expression)
+    return _stabilising().fixed(expression)
+
+
+@cache
+def _stabilising() -> _Rewriter:
+    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True)
 
 
 class Case:
