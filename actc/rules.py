@@ -606,7 +606,11 @@ class _Rewriter:
         for _ in range(self.MOST_TERMS):
             link = link.args[0] if link.name in _CHAIN else link
         if link.name not in _CHAIN and 2 < len(total := sum_of(node)) <= self.MOST_TERMS:
+            # Two terms that stood together before have been looked at with that link.
+            before, added = ({} if node.args[0].name not in _CHAIN else sum_of(node.args[0])), sum_of(node.args[1])
             for pair in self.pairs_of(total):
+                if all(product in before and product not in added for product in pair):
+                    continue
                 two = expr_of({product: total[product] for product in pair})
                 named = self.by_rule(two)
                 if named is not two:
