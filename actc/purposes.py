@@ -240,10 +240,11 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
 
 
 def _cheap(expression: Expr) -> Expr:
-    """The cheapest form, and of that again where it leads elsewhere, until nothing is cheaper."""
+    """The cheapest form, and of that again where it would be looked at otherwise, until nothing is cheaper."""
     while True:
         form = _cheapest(expression)
-        if form is expression or simplified(form) is simplified(expression):
+        same = simplified(form) is simplified(expression) and _places(form) == _places(expression)
+        if form is expression or same:
             return form
         expression = form
 
@@ -289,16 +290,21 @@ def instructions(expression: Expr) -> int:
 
 
 def _sample(expression: Expr) -> Sample:
-    """Points for a function, the same for all its forms that meet in one."""
-    form = simplified(expression)
-    points = set(_points(max(_FEWEST, min(_MOST, _WORK // _operations(form)))))
+    return Sample(expression, _places(expression))
+
+
+@lru_cache(maxsize=8)
+def _places(expression: Expr) -> list[Fraction]:
+    """Values of x for a sample, the same for forms of one function that are about equally large."""
+    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _operations(expression)).bit_length()))))
     if expression.symbols == {"x"}:
+        form = simplified(expression)
         points.update(b for b in bends(form) if abs(b) <= ORDINARY)
         x = _checks(form)["x"]
         zeros = x[_near_zeros(_float64_value(form, {"x": x}))]
         # More of them are what rounding leaves of something that vanishes.
         points.update(Fraction(float(p)) for p in (zeros if len(zeros) <= 2 * _MOST_ZEROS else ()))
-    return Sample(expression, sorted(points))
+    return sorted(points)
 
 
 @lru_cache(maxsize=8)
