@@ -30,16 +30,21 @@ _BITS, _CERTAIN = 192, 60
 
 
 class Sample:
-    """Points of x and of other free names, and the real value of an expression there.
+    """Points of x and of other free names, and the real value of a function there: that of the first of its forms that
+    balls know.
 
     ``errors`` of other forms of it are in float32 units in the last place of that value; NaN where it is unknown, and
     HOPELESS at most.
     """
 
-    def __init__(self, expression: Expr, points: Sequence[Fraction]) -> None:
+    def __init__(self, function: Sequence[Expr], points: Sequence[Fraction]) -> None:
         self._sampler = _sampler(tuple(points))
         self.x = np.array([float(p) for p in points])
-        self.truth = np.array([_number(v) for v in self._sampler.values(expression)])
+        self.truth = np.full(len(points), math.nan)
+        for form in function:
+            if np.any(unknown := np.isnan(self.truth)):
+                known = np.array([_number(v) for v in self._sampler.values(form)])
+                self.truth = np.where(unknown, known, self.truth)
         self._inputs: dict[str, npt.NDArray[np.float32]] = {}
         self._values: dict[Expr, npt.NDArray[np.float32]] = {}
 

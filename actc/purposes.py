@@ -290,7 +290,7 @@ def instructions(expression: Expr) -> int:
 
 
 def _sample(expression: Expr) -> Sample:
-    return Sample(expression, _places(expression))
+    return Sample((expression, simplified(expression)), _places(expression))
 
 
 @lru_cache(maxsize=8)
