@@ -131,7 +131,7 @@ class Sampler:
                     break
             else:
                 v = value(*args)
-                found.append(value_at_balls(row, args) if v.is_nan() or row.compares else v)
+                found.append(value_at_balls(row, args) if v.is_nan() else v)
         return found if node.symbols else found * len(self.points)
 
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
