@@ -16,10 +16,11 @@ from actc.operators import OPERATORS, operator
 if TYPE_CHECKING:
     import mpmath
 
-#: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits,
-#: enough to see e^−1000 beside 1 and the cancellation of the smallest float64 cubed. :func:`value_at` is content with
-#: fewer.
-_ZERO_DIGITS, _FEW_ZERO_DIGITS = 1200, 300
+#: Balls are asked for the value with ever more digits; what so many do not tell from zero, from a pole or from a place
+#: where an operator jumps is believed to be there. :func:`value_at` believes it sooner.
+_ZERO_DIGITS, _FEW_ZERO_DIGITS = 4800, 300
+#: Digits of mpmath's evaluations that tell what is believed, at most.
+_BELIEVED_DIGITS = 2400
 #: Nodes times digits^1.5, roughly the time of one evaluation: some seconds.
 _MAX_WORK = 1e8
 
@@ -74,31 +75,65 @@ def _evaluate_mp(root: Expr, digits: int, zero_digits: int, values: dict[str, An
     _check_names(root, values)
     nodes = postorder(root)
     working = digits + 15
-    with mpmath.workdps(working):
-        before, _ = _evaluate_mp_once(nodes, values)
     while True:
-        working *= 2
-        with mpmath.workdps(working):
-            after, cancelled = _evaluate_mp_once(nodes, values)
-        last = working > 8 * _ZERO_DIGITS or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
-        final = last or working >= zero_digits
-        settled = _settled(before, after, digits, working, final) if final or not cancelled else None
-        if settled is not None or last:
+        last = working > 2 * _ZERO_DIGITS or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
+        found = _seen(nodes, values, digits, working)
+        if found is None and (last or working >= zero_digits):
+            found = _believed(nodes, values, digits, min(working, _BELIEVED_DIGITS))
+        if found is not None or last:
             with mpmath.workdps(digits):
-                return mpmath.mpf("nan") if settled is None else +settled
-        before = after
+                return mpmath.mpf("nan") if found is None else +found
+        working *= 2
 
 
-def _settled(before: Any, after: Any, digits: int, working: int, final: bool) -> Any:
-    """The value on which two evaluations agree, or None. ``final``: the later one sees enough digits to believe in a
-    zero or a pole."""
+def _seen(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
+    """The value by mpmath with so many digits, if balls of as many tell that these are enough; None if they do not."""
+    import flint
     import mpmath
 
+    from actc.enclosures import precision, value_in_balls
+
     with mpmath.workdps(working):
-        if mpmath.isnan(before) and mpmath.isnan(after):
+        bits = mpmath.mp.prec
+        with precision(bits):
+            held = value_in_balls(nodes, {name: _to_ball(values[name]) for name in nodes[-1].symbols})
+            if not held.is_exact() and not held.is_nan() and held.rel_accuracy_bits() < 3.33 * digits:
+                return None
+            found = _evaluate_mp_once(nodes, values)
+            if held.is_nan() or not mpmath.isfinite(found):
+                known = held.is_nan() if mpmath.isnan(found) else held.is_exact() and float(held) == found
+            else:
+                sign, mantissa, exponent, _ = found._mpf_
+                apart = abs(flint.arb((-mantissa if sign else mantissa, exponent)) - held)
+                known = not apart > abs(held) * flint.arb(10) ** -digits
+    return found if known else None
+
+
+def _to_ball(value: Any) -> Any:
+    import flint
+    import mpmath
+
+    from actc.enclosures import ball
+
+    if isinstance(value, (Fraction, int)):
+        return ball(Fraction(value))
+    if isinstance(value, str):
+        return flint.arb(value)
+    if isinstance(value, mpmath.mpf) and mpmath.isfinite(value):
+        sign, mantissa, exponent, _ = value._mpf_
+        return flint.arb((-mantissa if sign else mantissa, exponent))
+    return flint.arb(float(value))
+
+def _believed(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
+    """The value on which evaluations by mpmath with half of the digits and with all of them agree, or None."""
+    import mpmath
+
+    with mpmath.workdps(working // 2):
+        before = _evaluate_mp_once(nodes, values)
+    with mpmath.workdps(working):
+        after = _evaluate_mp_once(nodes, values)
+        if after == before or (mpmath.isnan(before) and mpmath.isnan(after)):
             return after
-        if after == before:
-            return after if after != 0 or final else None
         if not (mpmath.isfinite(before) and mpmath.isfinite(after)):
             return None
         if abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits:
@@ -106,9 +141,9 @@ def _settled(before: Any, after: Any, digits: int, working: int, final: bool) ->
         # Nothing but rounding errors is left where the value follows the precision down, and their inverse where it
         # follows up.
         far = mpmath.mpf(10) ** (working // 4)
-        if final and max(abs(before) * far, abs(after) * far**2) < 1:
+        if max(abs(before) * far, abs(after) * far**2) < 1:
             return mpmath.mpf(0)
-        if final and abs(before) > far and abs(after) > far**2:
+        if abs(before) > far and abs(after) > far**2:
             return mpmath.sign(after) * mpmath.inf
     return None
 
@@ -120,22 +155,16 @@ def _check_names(root: Expr, given: dict[str, Any]) -> None:
         raise TypeError(f"{', '.join(unknown)} does not occur in {root}")
 
 
-def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> tuple[Any, bool]:
-    """The last node's value, and whether digits may have been lost unseen on the way: as in exp(x) − 1 for a tiny x,
-    where all of them cancel at any low precision."""
+def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> Any:
     done: dict[Expr, Any] = {}
-    cancelled = False
     for node in nodes:
         if node.kind == "symbol":
             done[node] = _to_mp(values[node.name])
         elif node.value is not None:
             done[node] = _to_mp(node.value)
         else:
-            row, args = operator(node.name), [done[a] for a in node.args]
-            done[node] = row.oracle(*args)
-            if all(args):
-                cancelled |= args[0] == args[1] if row.compares else row.analytic and done[node] == 0
-    return done[nodes[-1]], cancelled
+            done[node] = operator(node.name).oracle(*[done[a] for a in node.args])
+    return done[nodes[-1]]
 
 
 def _to_mp(value: Any) -> Any:
@@ -154,4 +183,18 @@ def constant_value(node: Expr) -> float:
             return node.value.numerator / node.value.denominator
         except OverflowError:
             return math.inf if node.value > 0 else -math.inf
-    return float(evaluate_mp(node, 40))
+    nearest = _nearest_to_ball(node)
+    return float(evaluate_mp(node, 40)) if nearest is None else nearest
+
+
+def _nearest_to_ball(root: Expr) -> float | None:
+    """The float64 nearest to every number in the ball that holds a constant, if there is one: a hundredth of the time
+    that mpmath takes."""
+    from actc.enclosures import BITS, precision, value_in_balls
+
+    with precision(BITS):
+        found = value_in_balls(postorder(root), {})
+        if found.is_finite():
+            low, high = float(found.lower()), float(found.upper())
+            return low if low == high else None
+        return float(found) if found.is_nan() or found.is_exact() else None

@@ -14,11 +14,10 @@ from fractions import Fraction
 from typing import Any
 
 import flint
-import mpmath
 
-from actc.enclosures import ball, precision
+from actc.enclosures import ball, precision, value_at_balls
 from actc.expr import Expr, postorder
-from actc.operators import Operator, operator
+from actc.operators import operator
 from actc.rules import canonical
 
 #: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
@@ -41,8 +40,6 @@ _SMALLEST = sys.float_info.min
 #: Nodes of the largest expressions of which more digits are asked for, point by point, and inequalities proved.
 LARGEST = 400
 
-#: Decimal digits of the detour by mpmath.
-_DIGITS = 60
 #: Expressions whose values are remembered: two generations of this many.
 _REMEMBERED = 4096
 
@@ -125,19 +122,17 @@ class Sampler:
         if not node.args:
             return [row.in_balls()] * len(self.points)
         value, columns = row.in_balls, [self._recalled(a) or self._values(a) for a in node.args]
-        if row.compares and node.args[0] is node.args[1]:
-            # The balls of a number and of itself overlap, but it has no other value than itself.
-            columns = [[ball(Fraction(0)) if v.is_finite() else v for v in columns[0]]] * 2
         found = []
-        for args in zip(*columns, strict=True):
+        places = len(self.points) if node.symbols else 1
+        for args in itertools.islice(zip(*columns, strict=True), places):
             for a in args:
                 if not a.is_finite():
-                    found.append(_value(row, args))
+                    found.append(value_at_balls(row, args))
                     break
             else:
                 v = value(*args)
-                found.append(_value(row, args) if v.is_nan() else v)
-        return found
+                found.append(value_at_balls(row, args) if v.is_nan() else v)
+        return found if node.symbols else found * len(self.points)
 
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
@@ -183,42 +178,3 @@ class Sampler:
         if v.is_nan():
             return "nan"
         return float(v) if v.is_exact() else None
-
-
-#: Any value at all, where a ball of finite size cannot tell.
-_ANY = flint.arb(0, flint.arb.pos_inf())
-
-
-def _value(row: Operator, args: tuple[Any, ...]) -> Any:
-    """The value at balls: NaN where it is certainly undefined, the whole line where that, or its size, is unknown."""
-    if all(a.is_finite() for a in args):
-        found = row.in_balls(*args)
-        if not found.is_nan():
-            return found
-        if _undefined(row, args):
-            return found
-        if not all(a.is_exact() for a in args):
-            return _ANY
-    if row.name == "where":
-        condition, first, second = args
-        if condition.is_zero():
-            return second
-        # In Python's and torch's arithmetic NaN is not 0.
-        return first if condition.is_nan() or not condition.contains(0) else _ANY
-    if any(a.is_nan() for a in args):
-        return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
-    if not all(a.is_finite() or a.is_exact() for a in args):
-        return _ANY
-    # Balls know little of poles and infinities.
-    with mpmath.workdps(_DIGITS):
-        numbers = [mpmath.mpf(a.str(_DIGITS, radius=False) if a.is_finite() else float(a)) for a in args]
-        found = row.oracle(*numbers)
-        return flint.arb(mpmath.nstr(found, _DIGITS)) if mpmath.isfinite(found) else flint.arb(float(found))
-
-
-def _undefined(row: Operator, args: tuple[Any, ...]) -> bool:
-    if row.name == "pow":
-        return bool(args[0] < 0) and not args[1].contains_integer()
-    if row.name == "div":
-        return bool(args[0].is_zero() and args[1].is_zero())
-    return bool(args[0] < row.domain[0] or args[0] > row.domain[1])
