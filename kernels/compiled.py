@@ -17,7 +17,7 @@ from actc.pipeline import lowered
 
 from .arguments import FLOATING
 from .auto import choice
-from .composed import Composed
+from .composed import Composed, exporting
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
 from .key import Key
 from .layout import result_shape
@@ -189,7 +189,7 @@ class CompiledActivation:
         self._check(inputs, params)
         if torch.onnx.is_in_onnx_export():
             return self._composed.in_onnx(*inputs, *params)
-        if torch.compiler.is_compiling() and not (torch.compiler.is_exporting() or self._options["opaque"]):
+        if torch.compiler.is_compiling() and not (exporting() or self._options["opaque"]):
             return self._composed.forward(*inputs, *params)
         return torch.ops.actc.forward.default(inputs, params, self._key)
 

@@ -21,6 +21,7 @@ from .arguments import (
     starting_values,
 )
 from .compiled import CompiledActivation, compile
+from .composed import exporting
 from .errors import TensorShapeError
 from .registration import forward_mode, primals
 
@@ -209,7 +210,7 @@ def _is_rate(value: Any) -> bool:
 
 
 def _bounded(parameter: Tensor, low: float, high: float) -> Tensor:
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if exporting() or torch.jit.is_tracing():
         # A strict export detaches what goes through a Function, and TorchScript cannot store one.
         return parameter.clamp(low, high)
     function = _Bounded if torch.compiler.is_compiling() else _BoundedForTransforms
