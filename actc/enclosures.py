@@ -172,9 +172,7 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
     where that, or its size, is unknown."""
     if all(a.is_finite() for a in args):
         found = row.in_balls(*args)
-        if not found.is_nan():
-            return found
-        if _undefined(row, args):
+        if not found.is_nan() or _undefined(row, args):
             return found
         if not all(a.is_exact() for a in args):
             return _ANY
@@ -223,9 +221,6 @@ def value_in_balls(nodes: Sequence[Expr], inputs: Mapping[str, Any]) -> Any:
             done[node] = ball(node.value)
         else:
             row, args = operator(node.name), [done[a] for a in node.args]
-            if row.compares and node.args[0] is node.args[1] and args[0].is_finite():
-                # The balls of a number and of itself overlap, but it has no other value than itself.
-                args = [ZERO, ZERO]
             done[node] = value_at_balls(row, args) if args else row.in_balls()
     return done[nodes[-1]]
 
@@ -336,6 +331,13 @@ def compare(name: str, a: Interval, b: Interval) -> Interval:
         "ne": (apart, same),
     }[name]
     return (ONE, ONE) if certain[0] else (ZERO, ZERO) if certain[1] else (ZERO, ONE)
+
+
+def compare_balls(name: str, a: Any, b: Any) -> Interval:
+    """Of two balls. One object is one number: its ball overlaps itself, but it has no other value than itself."""
+    if a is b and a.is_finite():
+        a = b = ZERO
+    return compare(name, (a, a), (b, b))
 
 
 # --- and of single values ------------------------------------------------------------------------------------------

@@ -244,7 +244,7 @@ def _intern(kind: str, name: str, args: tuple[Expr, ...], value: Fraction | None
             node._digest, node._sum, node._normal, node._long = None, None, False, False
             if kind == "symbol":
                 node.symbols = frozenset((name,))
-            elif len(args) == 1:
+            elif len(args) == 1 or (len(args) == 2 and args[0].symbols is args[1].symbols):
                 node.symbols = args[0].symbols
             else:
                 node.symbols = frozenset().union(*(a.symbols for a in args))

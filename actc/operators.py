@@ -383,7 +383,7 @@ def _compare(
             name, f"Piecewise((1, {{0}} {sign} {{1}}), (0, True))"
         ),
         exact=lambda a, b: int(oracle(a, b)),
-        ball=lambda a, b: enclosures.decided(enclosures.compare(name, (a, a), (b, b))),
+        ball=lambda a, b: enclosures.decided(enclosures.compare_balls(name, a, b)),
         bounds=lambda a, b: enclosures.compare(name, a, b),
         derivative=("0", "0"),
         image=(0.0, 1.0),

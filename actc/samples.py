@@ -125,11 +125,9 @@ class Sampler:
         if not node.args:
             return [row.in_balls()] * len(self.points)
         value, columns = row.in_balls, [self._recalled(a) or self._values(a) for a in node.args]
-        if row.compares and node.args[0] is node.args[1]:
-            # The balls of a number and of itself overlap, but it has no other value than itself.
-            columns = [[ball(Fraction(0)) if v.is_finite() else v for v in columns[0]]] * 2
         found = []
-        for args in zip(*columns, strict=True):
+        places = len(self.points) if node.symbols else 1
+        for args in itertools.islice(zip(*columns, strict=True), places):
             for a in args:
                 if not a.is_finite():
                     found.append(value_at_balls(row, args))
@@ -137,7 +135,7 @@ class Sampler:
             else:
                 v = value(*args)
                 found.append(value_at_balls(row, args) if v.is_nan() else v)
-        return found
+        return found if node.symbols else found * len(self.points)
 
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
