@@ -13,14 +13,14 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from actc.accuracy import HOPELESS, Sample, errors_beside, float32_value
 from actc.equivalence import bends
-from actc.expr import Expr, apply, constant, symbol
+from actc.expr import Expr, apply, constant, hidden, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
 from actc.parsing import parse
@@ -37,6 +37,9 @@ _WORK, _FEWEST, _MOST = 3000, 32, 512
 #: Points at which a choice is checked against the text, and operations at them all; there the real value is that of the
 #: form chosen, in float64.
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 21
+
+#: Primitive operations of the largest expression whose forms are measured.
+_LARGEST = 1500
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -65,6 +68,7 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
       It is chosen by measuring float32 errors between -20 and 20 and at some far and tiny inputs.
     - ``"cheap"``: the form of the fewest machine instructions whose float32 error is about that of the expression.
 
+    An expression of thousands of primitive operations is not measured, and stays as it is for the last two.
     Simplifying again for the same purpose changes nothing. Raises ParseError for a text that is no expression,
     ValueError for a purpose that is none of these.
 
@@ -77,11 +81,11 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
     root = parse(expression)
     if purpose == "canonical":
         return simplified(root)
-    if purpose == "stable":
-        return _stable(root)
-    if purpose == "cheap":
-        return _cheap(root)
-    raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
+    if purpose not in ("stable", "cheap"):
+        raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
+    if sum(_written_out(node.name) for node in postorder(root) if node.symbols and node.args) > _LARGEST:
+        return root
+    return _stable(root) if purpose == "stable" else _cheap(root)
 
 
 # --- the smallest error ----------------------------------------------------------------------------------------------
@@ -330,6 +334,13 @@ def _ordinary(names: frozenset[str], count: int) -> dict[str, npt.NDArray[np.flo
     spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
     found = {name: rng.uniform(-s, s, count).astype(np.float32) for name, s in spread.items()}
     return {name: values[np.argsort(found["x"])] for name, values in found.items()}
+
+
+@cache
+def _written_out(name: str) -> int:
+    """How many primitive operations an operator comes to."""
+    row = OPERATORS[name]
+    return _operations(apply(name, *map(hidden, range(len(row.arguments)))))
 
 
 def _operations(expression: Expr) -> int:
