@@ -67,7 +67,7 @@ def _crossing(line: Expr, level: Fraction) -> Iterator[Fraction]:
 _MOST, _FINEST = 64, 16
 
 #: Distances from a bend at which both sides of it are looked at: those that float64 sees, and smaller ones.
-_STEPS = tuple(Fraction(n, 2**k) for n, k in ((21, 6), (11, 7), (5, 8), (3, 12), (1, 20), (1, 40)))
+_STEPS = tuple(Fraction(n, 2**k) for n, k in ((43007, 17), (11263, 17), (2561, 17), (97, 17), (1, 20), (1, 40)))
 _SMALL_STEPS = tuple(Fraction(n, 2**k) for n, k in ((3, 53), (1, 80), (1, 120), (1, 200)))
 
 #: How far float64 may be off the place where a function touches a value, and the bits to which that place is found.
@@ -77,7 +77,7 @@ _SECANTS = 40
 
 
 #: Intervals beyond those that float64 looks at.
-_GRID = [Fraction(2) ** k for k in (*range(-1000, -39, 16), *range(19, 64), *range(64, 1001, 16))]
+_GRID = [Fraction(2) ** k for k in (*range(-1112, -39, 16), *range(19, 64), *range(64, 1025, 16))]
 _FAR = [pair for a, b in itertools.pairwise(_GRID) if not a < 1 < b for pair in ((a, b), (-b, -a))]
 
 
@@ -87,10 +87,10 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     found = [Fraction(2 * rng.randrange(2**19) + 1, 2 ** rng.randrange(21, 61)) for _ in range(50)]
     found += [Fraction(2 * rng.randrange(2**12) + 1, 2**8) for _ in range(40)]
     for power in (-999, -200, -120, -45, -42, -36, -30, -20, -10, 30, 200):
-        found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power)
+        found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 8) if power > 0 else 0))
     ends = places(*forms)
     widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
-    around = [(a + b) / 2 for a, b in widest]
+    around = [a + (b - a) * Fraction(2049, 4096) for a, b in widest]
     near = sorted(ends, key=abs)
     around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
     return tuple(dict.fromkeys([q for p in found for q in (p, -p)] + around))

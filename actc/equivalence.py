@@ -194,9 +194,11 @@ def _nearest(arg: Expr) -> Iterator[tuple[Expr, Fraction]]:
 
 
 def _side(a: Expr, b: Expr) -> int | None:
-    """The sign of a difference that is the same everywhere, or None."""
-    signs = set(map(_sign, _coarse().fingerprint(canonical(apply("sub", a, b)))))
-    return signs.pop() if len(signs) == 1 else None
+    """The sign of a difference: 0 where nothing tells it from 0 at any point, another one of constants; or None."""
+    form = canonical(apply("sub", a, b))
+    sign = _sign(_coarse().fingerprint(form)[0])
+    alone = not form.symbols or (sign == 0 and disagreement(form, constant(0)) is None)
+    return sign if alone else None
 
 
 def proved(form: Expr, other: Expr) -> bool:

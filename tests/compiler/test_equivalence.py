@@ -113,6 +113,8 @@ def test_equal_functions_are_proved_so(a: str, b: str) -> None:
         ("where(sin(x)**2 + cos(x)**2 == 1, x, 1)", "x"),
         ("log(sin(x)**2 + cos(x)**2 - 1)", "log(0)"),
         ("asin(sin(x)**2 + cos(x)**2)", "pi/2"),
+        # Not where x is whole, in float64 neither.
+        ("floor(x) + floor(-x)", "-1"),
         # So far below 1 that no digits show it, but a formula that does not cancel.
         ("floor(tanh(9999999))", "0"),
         ("floor(erf(99999))", "0"),
@@ -186,6 +188,7 @@ def test_agreement_without_a_proof(a: str, b: str) -> None:
         # Out where float64 is not looked at.
         ("relu(x**2 - 1e13)*relu(1e13 + 1 - x**2)", "0"),
         ("relu(1e-3 - abs(x**5 + x - 1e50)/1e50)", "0"),
+        ("where(abs(x) < 1e-320, 1, x)", "x"),
         ("floor(sin(x)**2 + cos(x)**2)", "2"),
     ],
 )
@@ -222,6 +225,12 @@ def test_differences_beyond_all_digits_are_seen_where_nothing_cancels(a: str, b:
     found = equivalent(a, b)
     assert found.verdict == DIFFERENT and found.witness is not None
     assert found.witness["x"] > 1e6 or "where" not in b
+
+
+def test_a_jump_is_settled_for_all_x_or_for_none() -> None:
+    """The argument is 1, as far as digits show, for x < 70 alone."""
+    found = equivalent("floor(sin(x)**2 + cos(x)**2 + relu(x - 70))", "1 + floor(relu(x - 70))")
+    assert found.witness is None
 
 
 def test_witnesses_are_as_short_as_may_be() -> None:
