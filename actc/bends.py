@@ -13,7 +13,7 @@ from typing import Any
 from actc.breakpoints import candidates
 from actc.derivatives import derivative
 from actc.enclosures import ball, precision, value_in_balls
-from actc.expr import Expr, apply, postorder, symbol
+from actc.expr import Expr, apply, is_writable, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
 from actc.rules import canonical
@@ -93,13 +93,14 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     around = [(a + b) / 2 for a, b in widest]
     near = sorted(ends, key=abs)
     around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
-    return tuple(dict.fromkeys([q for p in found for q in (p, -p)] + around))
+    return tuple(filter(is_writable, dict.fromkeys([q for p in found for q in (p, -p)] + around)))
 
 
 def few_points(*forms: Expr) -> tuple[Fraction, ...]:
     """A few of them, for values of thousands of digits."""
     # None that another name is held at.
-    return (*POINTS[4:12], *_beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5])))
+    beside = _beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5]))
+    return (*POINTS[4:12], *filter(is_writable, beside))
 
 
 def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
