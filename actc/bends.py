@@ -87,10 +87,11 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     found = [Fraction(2 * rng.randrange(2**19) + 1, 2 ** rng.randrange(21, 61)) for _ in range(50)]
     found += [Fraction(2 * rng.randrange(2**12) + 1, 2**8) for _ in range(40)]
     for power in (-999, -200, -120, -45, -42, -36, -30, -20, -10, 30, 200):
-        found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power)
+        found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 7) if power > 0 else 0))
     ends = places(*forms)
     widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
-    around = [(a + b) / 2 for a, b in widest]
+    # Not the middle, which between whole numbers may be one: steps may differ there, as at isolated points.
+    around = [a + Fraction(3, 7) * (b - a) for a, b in widest]
     near = sorted(ends, key=abs)
     around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
     return tuple(filter(is_writable, dict.fromkeys([q for p in found for q in (p, -p)] + around)))

@@ -59,6 +59,18 @@ def alike(a: mpmath.mpf, b: mpmath.mpf, digits: int = 40) -> bool:
 @pytest.mark.parametrize(
     ("a", "b"),
     [
+        ("floor(x) + 1", "-floor(-x)"),
+        ("floor(x) + 1 + relu(x - 2)", "relu(x - 2) - floor(-x)"),
+        ("where(x == floor(x), 5, x)", "x"),
+    ],
+)
+def test_functions_that_differ_at_whole_numbers_alone_are_equal(a: str, b: str) -> None:
+    assert equivalent(a, b).verdict == NUMERIC
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
         # They touch in 0, which a search for changes of sign comes ever closer to.
         ("max(abs(tanh(x)), abs(atan(x)))", "abs(atan(x))"),
         ("atan(max(x, 0))", "max(max(atan(x), tanh(x)), 0)"),
