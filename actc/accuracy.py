@@ -41,6 +41,8 @@ class Sample:
         self._sampler = _sampler(tuple(points))
         self.x = np.array([float(p) for p in points])
         self.truth = np.full(len(points), math.nan)
+        #: Where the first form is certainly undefined.
+        self.undefined = np.array([v.is_nan() for v in self._sampler.values(function[0])])
         for form in function:
             if np.any(unknown := np.isnan(self.truth)):
                 known = np.array([_number(v) for v in self._sampler.values(form)])

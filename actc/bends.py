@@ -13,7 +13,7 @@ from typing import Any
 from actc.breakpoints import candidates
 from actc.derivatives import derivative
 from actc.enclosures import ball, precision, value_in_balls
-from actc.expr import Expr, apply, postorder, symbol
+from actc.expr import Expr, apply, is_writable, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
 from actc.rules import canonical
@@ -90,16 +90,23 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
         found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 8) if power > 0 else 0))
     ends = places(*forms)
     widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
-    around = [a + (b - a) * Fraction(2049, 4096) for a, b in widest]
+    around = [_shortened(a + (b - a) * Fraction(2049, 4096)) for a, b in widest]
     near = sorted(ends, key=abs)
     around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
-    return tuple(dict.fromkeys([q for p in found for q in (p, -p)] + around))
+    return tuple(filter(is_writable, dict.fromkeys([q for p in found for q in (p, -p)] + around)))
+
+
+def _shortened(point: Fraction) -> Fraction:
+    """A number of about 64 bits near the point."""
+    scale = Fraction(2) ** (64 - point.numerator.bit_length() + point.denominator.bit_length())
+    return round(point * scale) / scale
 
 
 def few_points(*forms: Expr) -> tuple[Fraction, ...]:
     """A few of them, for values of thousands of digits."""
     # None that another name is held at.
-    return (*POINTS[4:12], *_beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5])))
+    beside = _beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5]))
+    return (*POINTS[4:12], *filter(is_writable, beside))
 
 
 def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
@@ -151,7 +158,9 @@ def _root(value: Callable[[Any], Any], low: Any, high: Any, at_low: Any, at_high
     """By the secant between two points (regula falsi in its Illinois form), and by halves where that does not end."""
     middle, moved = low, 0
     for step in range(_HALVINGS):
-        share = at_low / (at_low - at_high) if step < _SECANTS else 0.5
+        share = at_low / (at_low - at_high)
+        if step >= _SECANTS or not share.is_finite():
+            share = 0.5
         middle = (low + share * (high - low)).mid()
         found = value(middle)
         if found * at_low > 0:

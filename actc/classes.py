@@ -18,6 +18,7 @@ import numpy as np
 from actc.arguments import flag, refused, whole
 from actc.enclosures import precision
 from actc.equivalence import NUMERIC, PROVED, comparable, difference, disagreement, proved, sampler, settled
+from actc.errors import ArgumentError
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
@@ -201,7 +202,7 @@ def unique(
 
     ``by_outputs`` takes the definition of the AQuaSurF paper instead: equal are those whose float32 values at 1,000
     normally distributed points print alike. Functions that differ elsewhere become one, and rounding tells equal ones
-    apart.
+    apart. It knows functions of x alone, and none of the symmetries.
 
     Raises ParseError for a text that is no expression, and ArgumentError for what is no list of expressions.
 
@@ -217,6 +218,10 @@ def unique(
         flag("up_to_reflection", up_to_reflection),
         flag("up_to_scale", up_to_scale),
     )
+    if by_outputs and symmetries != Symmetries():
+        raise ArgumentError(
+            "values by outputs are compared as they are; leave out up_to_sign, up_to_reflection and up_to_scale"
+        )
     classes = Classes(symmetries, prove=prove)
     if isinstance(expressions, Space) and not by_outputs:
         return _classes_of(expressions, *_SpaceSorter(classes, processes, progress).sort(expressions))
@@ -224,6 +229,8 @@ def unique(
     verdicts: list[list[str]] = []
     seen: dict[str, int] = {}
     for done, expression in enumerate(map(parse, expressions), start=1):
+        if by_outputs and not expression.symbols <= {"x"}:
+            raise ArgumentError(f"outputs are those of functions of x alone, and {expression} has other names")
         if by_outputs:
             number, verdict = seen.setdefault(outputs(expression), len(seen)), NUMERIC
         else:

@@ -167,7 +167,7 @@ def _add_unique(commands: Any) -> None:
     )
     for name, meaning in (("sign", "-f(x)"), ("reflection", "f(-x)"), ("scale", "c*f(x), c > 0,")):
         unique.add_argument(f"--up-to-{name}", action="store_true", help=f"{meaning} counts as f(x)")
-    unique.add_argument("--no-proofs", action="store_true", help="join what agrees in value, and look for no proof")
+    unique.add_argument("--no-proofs", action="store_true", help="join what the rules leave apart if values agree")
     unique.add_argument("--processes", type=int, default=1, metavar="N", help="for a space (default: %(default)s)")
     unique.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 

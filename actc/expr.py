@@ -290,14 +290,15 @@ def constant(value: Number) -> Expr:
             )
         value = Fraction(repr(float(value)))
     exact = Fraction(value)
-    if not _small(exact):
+    if not is_writable(exact):
         raise ExpressionError(
             "this constant has over 400 digits, beyond every floating-point type; write a smaller one"
         )
     return _intern("constant", "", (), exact)
 
 
-def _small(value: Fraction) -> bool:
+def is_writable(value: Fraction) -> bool:
+    """Whether a number is short enough for a constant."""
     return max(value.numerator.bit_length(), value.denominator.bit_length()) <= MAX_BITS
 
 
@@ -325,7 +326,7 @@ def apply(name: str, *args: Expr | Number) -> Expr:
     if row.name in ("neg", "div") and (last := nodes[-1].value) is not None and (first := nodes[0].value) is not None:
         if row.name == "neg":
             return constant(-first)
-        if last != 0 and _small(first / last):
+        if last != 0 and is_writable(first / last):
             return constant(first / last)
     return _intern("apply", row.name, nodes, None)
 

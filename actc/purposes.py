@@ -112,8 +112,12 @@ def _stable(expression: Expr) -> Expr:
 
 
 def _losses(form: Expr, text: Expr, sample: Sample) -> Array:
-    """The form's errors: none where the real value is unknown, unless the form alone is undefined there."""
-    alone = np.isnan(sample.value(form)) & ~np.isnan(sample.value(text))
+    """The form's errors: none where the real value is unknown, unless the form alone is undefined there, or the text
+    alone, and at more than isolated points."""
+    undefined = np.isnan(sample.value(form))
+    alone = undefined & ~np.isnan(sample.value(text))
+    if np.count_nonzero(more := sample.undefined & ~undefined) > len(more) // 8:
+        alone |= more
     return np.where(alone, HOPELESS, np.nan_to_num(sample.errors(form)))
 
 

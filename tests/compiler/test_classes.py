@@ -188,3 +188,10 @@ def test_near_identities_are_not_joined() -> None:
 def test_negated_minima_are_maxima() -> None:
     found = unique(["max(x, 1/x)", "-min(-1/x, -x)", "max(erf(x), sinh(x))", "-min(-sinh(x), -erf(x))"])
     assert [c.verdicts for c in found] == [["proved"] * 2] * 2
+
+
+def test_outputs_are_those_of_functions_of_x_as_they_are() -> None:
+    with pytest.raises(ArgumentError, match="leave out up_to_sign"):
+        unique(["x"], by_outputs=True, up_to_sign=True)
+    with pytest.raises(ArgumentError, match="has other names"):
+        unique(["x*beta"], by_outputs=True)

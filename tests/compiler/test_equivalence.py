@@ -59,6 +59,32 @@ def alike(a: mpmath.mpf, b: mpmath.mpf, digits: int = 40) -> bool:
 @pytest.mark.parametrize(
     ("a", "b"),
     [
+        ("floor(x) + 1", "-floor(-x)"),
+        ("floor(x) + 1 + relu(x - 2)", "relu(x - 2) - floor(-x)"),
+        ("where(x == floor(x), 5, x)", "x"),
+    ],
+)
+def test_functions_that_differ_at_whole_numbers_alone_are_equal(a: str, b: str) -> None:
+    assert equivalent(a, b).verdict == NUMERIC
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        # They touch in 0, which a search for changes of sign comes ever closer to.
+        ("max(abs(tanh(x)), abs(atan(x)))", "abs(atan(x))"),
+        ("atan(max(x, 0))", "max(max(atan(x), tanh(x)), 0)"),
+        # The middle between two bends has more digits than a constant may have.
+        ("relu(abs(x) - 1e300)*relu(1e-300 - abs(x)) + sin(x)**2", "1 - cos(x)**2"),
+    ],
+)
+def test_points_of_too_many_digits_are_left_out(a: str, b: str) -> None:
+    assert equivalent(a, b).verdict in (PROVED, NUMERIC)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
         ("max(x, 0)", "relu(x)"),
         ("exp(x) - 1", "expm1(x)"),
         ("log(sigmoid(x))", "-softplus(-x)"),

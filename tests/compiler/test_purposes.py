@@ -158,3 +158,15 @@ def test_other_names_and_none(text: str) -> None:
 def test_a_purpose_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="'canonical', 'stable' or 'cheap'"):
         simplify("x", "fast")
+
+
+@pytest.mark.parametrize("purpose", ["stable", "cheap"])
+@pytest.mark.parametrize("text", ["hard_sigmoid(x)/hard_sigmoid(x)", "relu(x)/relu(x)", "sqrt(x)/sqrt(x)"])
+def test_a_form_is_undefined_where_the_text_is_on_a_half_line(text: str, purpose: str) -> None:
+    assert np.isnan(simplify(text, purpose).evaluate(x=-5.0))
+
+
+def test_what_jumps_stays_where_it_was() -> None:
+    x = np.arange(-8.0, 21.0)
+    text = actc.parse("floor(2**x) + tanh(softplus(x))")
+    np.testing.assert_allclose(simplify(text, "cheap").evaluate(x=x), text.evaluate(x=x), rtol=1e-12)
