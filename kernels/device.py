@@ -379,19 +379,18 @@ def log1p(x):
 
 
 @triton.jit
-def pow(x, y):
-    x, y = tl.broadcast(x, y)
-    a = tl.abs(x)
-    # log a = e·log 2 + 2·atanh(s), s = f/(2 + f), in two numbers: y magnifies what a single one has lost.
+def log_pair(x):
+    """log x in two numbers, since an exponent magnifies what a single one has lost."""
+    # x = 2^e·(1 + f), log x = e·log 2 + 2·atanh(s), s = f/(2 + f).
     if x.dtype == tl.float64:
-        small = a < 2.2250738585072014e-308
-        e, f = split(tl.where(small, a * 18014398509481984.0, a))
+        small = x < 2.2250738585072014e-308
+        e, f = split(tl.where(small, x * 18014398509481984.0, x))
         e = tl.where(small, e - 54.0, e)
         first = e * 6.93147180369123816490e-01
         rest = e * 1.90821492927058770002e-10
     else:
-        small = a < 1.1754943508222875e-38
-        e, f = split(tl.where(small, a * 16777216.0, a))
+        small = x < 1.1754943508222875e-38
+        e, f = split(tl.where(small, x * 16777216.0, x))
         e = tl.where(small, e - 24.0, e)
         first = e * 0.693145751953125
         rest = e * 1.42860677e-06
@@ -406,14 +405,91 @@ def pow(x, y):
     low = tl.fma(low, 2.0, rest) + (s - (high - first))
     total = high + low
     low += high - total
-    high = tl.where(a == 0, -INF, tl.where(a < INF, total, a))
+    if x.dtype == tl.float64:
+        end = tl.where(x > 0, x, tl.where(x == 0, -INF, float("nan")))
+    else:
+        end = log2_normal(x)
+    return tl.where((x > 0) & (x < INF), total, end), low
+
+
+@triton.jit
+def times_pair(y, high, low):
+    """y·(high + low) in two numbers."""
     product = y * high
-    product_low = tl.fma(y, low, tl.fma(y, high, -product))
-    z = scaled_exp(1.0, product, tl.where(tl.abs(product) < 2000, product_low, 0.0))
-    whole = tl.floor(y) == y
-    odd = whole & (tl.floor(y * 0.5) * 2 != y)
-    z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
-    return tl.where((x == 1) | (y == 0) | ((a == 1) & (tl.abs(y) == INF)), 1.0, z)
+    return product, tl.fma(y, low, tl.fma(y, high, -product))
+
+
+@triton.jit
+def scaled_exp_of_pair(factor, high, low):
+    """factor·e^(high + low), for infinite factors and exponents too."""
+    # To where the two powers of two are 0 or infinite themselves.
+    within = limited(high, -1418.2, 1419.5) if high.dtype == tl.float64 else limited(high, -176.1, 177.4)
+    i, r = exp_reduced(within)
+    r += tl.where(tl.abs(high) < 2000, low, 0.0)
+    return times_power_of_two(factor * (1 + expm1_of_rest(r)), i)
+
+
+@triton.jit
+def parity(y):
+    """Whether y is odd, and whether it is no whole number; neither for infinities and NaN."""
+    a = tl.abs(y)
+    rest = tl.fma(tl.floor(a * 0.5), -2.0, a)
+    return rest == 1, (rest > 0) & (rest != 1)
+
+
+@triton.jit
+def of_negative_base(z, x, odd, fraction):
+    """What the power z of |x| is for x: with its sign where the exponent is odd, NaN where it is no whole number."""
+    z = tl.where(fraction & (x < 0) & (x > -INF), float("nan"), z)
+    if x.dtype == tl.float64:
+        z = number(bits(z) ^ (tl.where(odd, bits(x), 0) & -0x8000000000000000))
+    else:
+        z = number(bits(z) ^ (tl.where(odd, bits(x), 0) & -0x80000000))
+    return z
+
+
+@triton.jit
+def pow(x, y, negative: tl.constexpr = True):
+    """``negative``: whether x may be below 0."""
+    x, y = tl.broadcast(x, y)
+    one = (x == 1) | (y == 0)
+    high, low = log_pair(tl.abs(x) if negative else x)
+    product, product_low = times_pair(y, high, low)
+    z = scaled_exp_of_pair(1.0, product, product_low)
+    if negative:
+        odd, fraction = parity(y)
+        z = of_negative_base(z, x, odd, fraction)
+        one |= (x == -1) & (tl.abs(y) == INF)
+    return tl.where(one, 1.0, z)
+
+
+@triton.jit
+def pow_by_x(x, y, negative: tl.constexpr = True):
+    """y·x^(y − 1), its exponent not rounded."""
+    x, y = tl.broadcast(x, y)
+    one = (x == 1) | (y == 1) | (y == 0)
+    high, low = log_pair(tl.abs(x) if negative else x)
+    product, product_low = times_pair(y, high, low)
+    total = product - high
+    part = total - product
+    rest = ((product - (total - part)) - (high + part)) + (product_low - low)
+    z = scaled_exp_of_pair(y, tl.where(tl.abs(high) < INF, total, (y - 1) * high), rest)
+    if negative:
+        odd, fraction = parity(y)
+        z = of_negative_base(z, x, (odd == 0) & (fraction == 0), fraction)
+        one |= (x == -1) & (tl.abs(y) == INF)
+    # A slope of 0 has no sign.
+    return tl.where(one, y + 0.0, z)
+
+
+@triton.jit
+def pow_by_y(x, y):
+    """x^y·log x; 0 for x = 0 and y ≥ 0."""
+    x, y = tl.broadcast(x, y)
+    high, low = log_pair(x)
+    product, product_low = times_pair(y, high, low)
+    z = tl.where(y == 0, high, scaled_exp_of_pair(high, product, product_low))
+    return tl.where((x == 1) | ((x == 0) & (y >= 0)), 0.0, z)
 
 
 # --- trigonometric -----------------------------------------------------------------------------------------------
@@ -812,13 +888,47 @@ def fast_log1p(x):
 
 
 @triton.jit
-def fast_pow(x, y):
+def parity_near(y):
+    """As ``parity``; numbers beyond 2^23 are all even."""
+    # Adding 1.5·2^23 rounds to a whole number.
+    half = tl.fma(y, 0.5, 12582912.0) - 12582912.0
+    rest = tl.abs(tl.fma(half, -2.0, y))
+    return rest == 1, (rest > 0) & (rest < 1)
+
+
+@triton.jit
+def fast_pow(x, y, negative: tl.constexpr = True):
     x, y = tl.broadcast(x, y)
-    z = exp4_near(y * (0.5 * log2_near(tl.abs(x))))
-    whole = tl.floor(y) == y
-    odd = whole & (tl.floor(y * 0.5) * 2 != y)
-    z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
-    return tl.where((x == 1) | (y == 0) | ((x == -1) & (tl.abs(y) == INF)), 1.0, z)
+    one = (x == 1) | (y == 0)
+    z = exp4_near(y * (0.5 * log2_near(tl.abs(x) if negative else x)))
+    if negative:
+        odd, fraction = parity_near(y)
+        z = of_negative_base(z, x, odd, fraction)
+        one |= (x == -1) & (tl.abs(y) == INF)
+    return tl.where(one, 1.0, z)
+
+
+@triton.jit
+def fast_pow_by_x(x, y, negative: tl.constexpr = True):
+    x, y = tl.broadcast(x, y)
+    one = (x == 1) | (y == 1) | (y == 0)
+    root = exp2_normal((y - 1) * (0.5 * log2_near(tl.abs(x) if negative else x)))
+    # In this order, for powers beyond the range.
+    z = y * root * root
+    if negative:
+        odd, fraction = parity_near(y)
+        z = of_negative_base(z, x, (odd == 0) & (fraction == 0), fraction)
+        one |= (x == -1) & (tl.abs(y) == INF)
+    return tl.where(one, y, z)
+
+
+@triton.jit
+def fast_pow_by_y(x, y):
+    x, y = tl.broadcast(x, y)
+    half = 0.5 * log2_near(x)
+    root = exp2_normal(y * half)
+    z = tl.where(y == 0, half, half * root * root)
+    return tl.where((x == 1) | ((x == 0) & (y >= 0)), 0.0, z * 1.3862943611198906)
 
 
 @triton.jit

@@ -23,6 +23,7 @@ from actc.expr import Expr
 from actc.operators import OPERATORS
 from actc.program import Instruction, Program
 
+from . import partials
 from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
@@ -102,11 +103,11 @@ class _Writer:
             roots = [derivative(specification.expression, operands[i].name) for i in specification.needed]
         self._fast = specification.dtype in _SIXTEEN_BITS
         self._saturate = [saturates(root) for root in roots]
-        self._program = pipeline.program(roots, keep=whole_rows(device, self._fast))
+        self._program = self._straight(roots)
         wide = specification.dtype == "float64" or not all(map(fits_float32, self._program.instructions))
         if wide and self._fast:
             self._fast = False
-            self._program = pipeline.program(roots, keep=whole_rows(device, False))
+            self._program = self._straight(roots)
         self._compute = "float64" if wide else "float32"
         self._names = [_own_name(each.name, i, device) for i, each in enumerate(operands)]
         self._read = [i for i, each in enumerate(operands) if each.name in self._program.inputs]
@@ -120,7 +121,16 @@ class _Writer:
         scalar = (NUMBER, CHANNEL) if self._form == "rows" else (NUMBER,)
         self._truths = _truths(self._program, {each.name for each in operands if each.place in scalar})
         self._ranges = ranges(self._program)
+        self._beside_logarithm = partials.beside_logarithm(self._program)
         self._along = any(operands[i].place == CHANNEL for i in self._read)
+
+    def _straight(self, roots: Sequence[Expr]) -> Program:
+        keep = whole_rows(self._device, self._fast)
+        return partials.program(roots, self._spec.expression, keep, lambda name: self._function(name) is not None)
+
+    def _function(self, name: str) -> str | None:
+        """What the module calls the function for an operator, None where it has none."""
+        return next((each for each in _functions(name, self._fast) if hasattr(self._device, each)), None)
 
     def kernel(self) -> KernelSource:
         constants = {
@@ -269,11 +279,11 @@ class _Writer:
 
     def _right_side(self, i: int, code: Sequence[str]) -> str:
         program, instruction = self._program, self._program.instructions[i]
-        row, args = OPERATORS[instruction.op], [code[a] for a in instruction.args]
+        args = [code[a] for a in instruction.args]
         number = [program.instructions[a].op == "constant" for a in instruction.args]
-        if i in self._truths and row.name in _LOGIC:
-            return f" {_LOGIC[row.name]} ".join(args)
-        if row.name == "where":
+        if i in self._truths and instruction.op in _LOGIC:
+            return f" {_LOGIC[instruction.op]} ".join(args)
+        if instruction.op == "where":
             condition = args[0] if instruction.args[0] in self._truths else f"{args[0]} != 0"
             if number[1] and (number[2] or self._compute == "float64"):
                 args[1] = self._typed(args[1])
@@ -283,15 +293,22 @@ class _Writer:
         cheap = self._by_arithmetic(instruction, args)
         if cheap is not None:
             return cheap
-        function = next((f for f in _functions(row.name, self._fast) if hasattr(self._device, f)), None)
+        function = self._function(instruction.op)
         if function is None:
+            row = OPERATORS[instruction.op]
             assert row.aten is not None and "torch" not in row.aten and "{t" not in row.aten, row.name
             right = row.aten.format(*args)
             if row.compares and i not in self._truths:
                 return self._type(f"({right})")
             return right
         given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
+        if instruction.op in ("pow", "pow_by_x") and self._no_base_below_zero(i):
+            given.append("negative=False")
         return f"{self._prefix}{function}({', '.join(given)})"
+
+    def _no_base_below_zero(self, i: int) -> bool:
+        """Whether the base of a power is never below 0, or does not matter there."""
+        return self._ranges[self._program.instructions[i].args[0]][0] >= 0 or i in self._beside_logarithm
 
     def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
         """Division as a multiplication, where that is exact or accurate enough; powers as products."""
