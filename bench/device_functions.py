@@ -6,8 +6,10 @@ over all numbers of bfloat16 and float16, and the instructions that one call cos
 python bench/device_functions.py --errors [--few] measures the errors alone and prints them as JSON. It runs in Triton's
 interpreter, so a process of its own has to set TRITON_INTERPRET=1. --few: fewer points, as the tests do.
 
-The interpreter's reciprocals and roots are exact to half a unit, NVIDIA's instructions to about one: what is measured
-is the worst of three runs, in which they are right and one unit off to either side.
+The interpreter's reciprocals, roots and powers of two are exact to half a unit, NVIDIA's instructions to about one:
+what is measured is the worst of three runs, in which they are right and off to either side: reciprocals and roots by
+one more unit, powers of two by so much that exp, which is computed as libdevice does it, is off by the one unit that
+NVIDIA measured over all its arguments.
 """
 
 from __future__ import annotations
@@ -63,12 +65,14 @@ def two(x_ptr, z_ptr, y_ptr, n, BLOCK: tl.constexpr, FUNCTION: tl.constexpr):  #
 
 @triton.jit
 def reciprocal_above(x):  # type: ignore[no-untyped-def]
-    return device.number(device.bits(1 / x) + tl.where(tl.abs(x) < device.INF, 1, 0))
+    y = 1 / x
+    return device.number(device.bits(y) + tl.where((y != 0) & (tl.abs(y) < device.INF), 1, 0))
 
 
 @triton.jit
 def reciprocal_below(x):  # type: ignore[no-untyped-def]
-    return device.number(device.bits(1 / x) - tl.where(tl.abs(x) < device.INF, 1, 0))
+    y = 1 / x
+    return device.number(device.bits(y) - tl.where((y != 0) & (tl.abs(y) < device.INF), 1, 0))
 
 
 @triton.jit
@@ -79,6 +83,21 @@ def root_above(x):  # type: ignore[no-untyped-def]
 @triton.jit
 def root_below(x):  # type: ignore[no-untyped-def]
     return device.number(device.bits(tl.rsqrt(x)) - tl.where(x < device.INF, 1, 0))
+
+
+@triton.jit
+def power(x):  # type: ignore[no-untyped-def]
+    return tl.exp2(x.to(tl.float64)).to(tl.float32)
+
+
+@triton.jit
+def power_above(x):  # type: ignore[no-untyped-def]
+    return (tl.exp2(x.to(tl.float64)) * (1 + 1.8e-08)).to(tl.float32)
+
+
+@triton.jit
+def power_below(x):  # type: ignore[no-untyped-def]
+    return (tl.exp2(x.to(tl.float64)) * (1 - 1.8e-08)).to(tl.float32)
 
 
 def names() -> list[str]:
@@ -163,7 +182,14 @@ def arguments(name: str, dtype: Any, count: int) -> list[Array]:
         base[::4] *= -1
         first, second = np.concatenate([first, base]), np.concatenate([second, exponent])
     grid = np.meshgrid(awkward(dtype)[::3], awkward(dtype)[::3])
-    return [np.concatenate([first, grid[0].ravel()]), np.concatenate([second, grid[1].ravel()])]
+    return told(name, np.concatenate([first, grid[0].ravel()]), np.concatenate([second, grid[1].ravel()]))
+
+
+def told(name: str, x: Array, y: Array) -> list[Array]:
+    """Without the arguments of which float64 does not tell the parity of y − 1, and exponents whose own digits are few."""
+    rounded = (y - 1.0 + 1.0 != y) | (np.abs(y) > 2.0**53)
+    untold = (((x == 0) | np.isinf(x)) & rounded) | np.isinf(y) | (np.abs(y) < np.finfo(y.dtype).tiny)
+    return [x, np.where(untold, x, y) if name == "pow_by_x" else y]
 
 
 def unit_errors(found: Array, exact: Array, dtype: Any) -> Array:
@@ -191,10 +217,10 @@ def accurate_32(name: str, count: int) -> dict[str, Any]:
     if name == "saturate":
         exact = np.clip(exact, -np.finfo(np.float32).max, np.finfo(np.float32).max)
     worst, at, signs = 0.0, 0, True
-    runs = [(RECIPROCAL, ROOT)]
+    runs = [(RECIPROCAL, ROOT, power)]
     if name not in EXACT:
-        runs += [(reciprocal_above, root_above), (reciprocal_below, root_below)]
-    for device.reciprocal_near, device.inverse_root in runs:
+        runs += [(reciprocal_above, root_above, power_above), (reciprocal_below, root_below, power_below)]
+    for device.reciprocal_near, device.inverse_root, device.exp2_normal in runs:
         found = call(name, *given)
         errors = unit_errors(found, exact, np.float32)
         if name == "i1e_slope":
@@ -204,7 +230,7 @@ def accurate_32(name: str, count: int) -> dict[str, Any]:
         signs &= bool(np.all(np.signbit(found[zero]) == np.signbit(exact[zero])))
         if errors.max() >= worst:
             worst, at = float(errors.max()), int(errors.argmax())
-    device.reciprocal_near, device.inverse_root = RECIPROCAL, ROOT
+    device.reciprocal_near, device.inverse_root, device.exp2_normal = RECIPROCAL, ROOT, power
     return {"ulp": worst, "at": [float(a[at]) for a in given], "signs": signs}
 
 
@@ -242,7 +268,7 @@ def fast(name: str, kind: str) -> dict[str, Any]:
     x = sixteen_bits(kind)
     given = [x]
     if arity(name) == 2:
-        given.append(np.ones_like(x) if name == "softplus" else np.random.default_rng(4).permutation(x))
+        given = told(name, x, np.ones_like(x) if name == "softplus" else np.random.default_rng(4).permutation(x))
     with np.errstate(all="ignore"):
         found = call(f"fast_{name}", *given).astype(np.float64)
         exact = reference(name, *(a.astype(np.float64) for a in given))

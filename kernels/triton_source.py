@@ -177,6 +177,13 @@ class _Writer:
     def _type(self, text: str) -> str:
         return f"{text}.to(tl.{self._compute})"
 
+    def _element(self, pointer: str, dtype: str) -> str:
+        """An element at each lane, in the type that is computed in."""
+        loaded = f"tl.load({pointer} + start + lanes, mask=mask)"
+        if dtype == "bfloat16" and self._compute == "float32":
+            return f"{self._prefix}widened({loaded})"
+        return self._type(loaded)
+
     def _number_operands(self) -> list[str]:
         return [
             f"{self._names[i]} = {self._type(f'tl.load({self._names[i]}_pointer)')}"
@@ -249,11 +256,11 @@ class _Writer:
         if self._along and self._form in ("flat", "numbers"):
             lines.append("channel = ((start % (CHANNELS * INNER)).to(tl.int32) + lanes) // INNER % CHANNELS")
         if self._spec.needed is not None:
-            lines.append(f"grad = {self._type('tl.load(grad_pointer + start + lanes, mask=mask)')}")
+            lines.append(f"grad = {self._element('grad_pointer', self._spec.dtype)}")
         for i in self._read:
             name, place = self._names[i], self._spec.operands[i].place
             if place == ELEMENT:
-                lines.append(f"{name} = {self._type(f'tl.load({name}_pointer + start + lanes, mask=mask)')}")
+                lines.append(f"{name} = {self._element(f'{name}_pointer', self._spec.operands[i].dtype)}")
             elif place == CHANNEL and self._form in ("flat", "numbers"):
                 lines.append(f"{name} = {self._type(f'tl.load({name}_pointer + channel)')}")
         return self._indented(lines)
@@ -302,13 +309,21 @@ class _Writer:
                 return self._type(f"({right})")
             return right
         given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
-        if instruction.op in ("pow", "pow_by_x") and self._no_base_below_zero(i):
-            given.append("negative=False")
+        given += self._known(i)
         return f"{self._prefix}{function}({', '.join(given)})"
 
-    def _no_base_below_zero(self, i: int) -> bool:
-        """Whether the base of a power is never below 0, or does not matter there."""
-        return self._ranges[self._program.instructions[i].args[0]][0] >= 0 or i in self._beside_logarithm
+    def _known(self, i: int) -> list[str]:
+        """What a function may rely on, as its arguments by name."""
+        instruction, ranges = self._program.instructions[i], [self._ranges[a] for a in self._program.instructions[i].args]
+        if instruction.op in ("pow", "pow_by_x") and (ranges[0][0] >= 0 or i in self._beside_logarithm):
+            return ["negative=False"]
+        # The reciprocal of what is larger is below the normal range.
+        most = math.inf if instruction.op == "div_by_x" else 2.0**126
+        if instruction.op in ("div_by_x", "div_by_y") and 2.0**-126 <= ranges[1][0] and ranges[1][1] <= most:
+            return ["near=True"]
+        if instruction.op == "hypot" and 2.0**-40 <= ranges[1][0] and ranges[1][1] <= 2.0**40:
+            return ["moderate=True"]
+        return []
 
     def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
         """Division as a multiplication, where that is exact or accurate enough; powers as products."""
@@ -353,6 +368,8 @@ class _Writer:
             if self._compute == "float64" and dtype in _SIXTEEN_BITS:
                 # The interpreter does not convert float64 to bfloat16.
                 value = f"({value}).to(tl.float32)"
+            elif dtype == "bfloat16":
+                value = f"{self._prefix}narrowed({value})"
             lines.append(f"tl.store({result}_pointer + start + lanes, {value}, mask=mask)")
         return self._indented(lines)
 
