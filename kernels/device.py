@@ -511,10 +511,7 @@ def log_pair(x):
     low = tl.fma(low, 2.0, rest) + (s - (high - first))
     total = high + low
     low += high - total
-    if x.dtype == tl.float64:
-        end = tl.where(x > 0, x, tl.where(x == 0, -INF, float("nan")))
-    else:
-        end = log2_normal(x)
+    end = tl.where(x > 0, x, tl.where(x == 0, -INF, float("nan"))) if x.dtype == tl.float64 else log2_normal(x)
     return tl.where((x > 0) & (x < INF), total, end), low
 
 
@@ -557,21 +554,26 @@ def with_sign_where(condition, y, x):
 
 
 @triton.jit
-def pow(x, y, negative: tl.constexpr = True):
-    """``negative``: whether x may be below 0."""
+def power_is_one(x, y, both: tl.constexpr):
+    """Where x^y is 1 whatever the other is, NaN too; ``both``: also the infinite powers of -1."""
+    one = ((x == 1) | (tl.abs(y) == INF)) & (tl.abs(x) == 1) if both else x == 1
+    return one | (y == 0)
+
+
+@triton.jit
+def pow(x, y, negative: tl.constexpr = True, infinite: tl.constexpr = True):
+    """``negative``: whether x may be below 0; ``infinite``: whether y may be."""
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y)
         high, low = log_pair(powered(x, rest))
         product, product_low = times_pair(y, high, low)
         z = with_sign_where(rest == 1, scaled_exp_of_pair(1.0, product, product_low), x)
-        one = ((x == 1) | (tl.abs(y) == INF)) & (tl.abs(x) == 1) | (y == 0)
     else:
         high, low = log_pair(x)
         product, product_low = times_pair(y, high, low)
         z = scaled_exp_of_pair(1.0, product, product_low)
-        one = (x == 1) | (y == 0)
-    return tl.where(one, 1.0, z)
+    return tl.where(power_is_one(x, y, negative and infinite), 1.0, z)
 
 
 @triton.jit
@@ -1003,17 +1005,15 @@ def powered_near(x, rest):
 
 
 @triton.jit
-def fast_pow(x, y, negative: tl.constexpr = True):
+def fast_pow(x, y, negative: tl.constexpr = True, infinite: tl.constexpr = True):
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even_near(y)
         z = exp4_near(y * (0.5 * log2_near(powered_near(x, rest))))
         z = with_sign_where(rest == 1, z, x)
-        one = ((x == 1) | (tl.abs(y) == INF)) & (tl.abs(x) == 1) | (y == 0)
     else:
         z = exp4_near(y * (0.5 * log2_near(x)))
-        one = (x == 1) | (y == 0)
-    return tl.where(one, 1.0, z)
+    return tl.where(power_is_one(x, y, negative and infinite), 1.0, z)
 
 
 @triton.jit
@@ -1250,7 +1250,7 @@ def whole_range(a):
 
 @triton.jit
 def fast_i0e(x):
-    q, root, t = whole_range(tl.abs(x))
+    _q, root, t = whole_range(tl.abs(x))
     return horner(t, I0E_FAST.value) * root
 
 

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from actc import pipeline
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.operators import OPERATORS
@@ -315,13 +314,15 @@ class _Writer:
     def _known(self, i: int) -> list[str]:
         """What a function may rely on, as its arguments by name."""
         instruction, ranges = self._program.instructions[i], [self._ranges[a] for a in self._program.instructions[i].args]
-        if instruction.op in ("pow", "pow_by_x") and (ranges[0][0] >= 0 or i in self._beside_logarithm):
-            return ["negative=False"]
+        if instruction.op in ("pow", "pow_by_x"):
+            if ranges[0][0] >= 0 or i in self._beside_logarithm:
+                return ["negative=False"]
+            return ["infinite=False"] if instruction.op == "pow" and all(map(math.isfinite, ranges[1])) else []
         # The reciprocal of what is larger is below the normal range.
         most = math.inf if instruction.op == "div_by_x" else 2.0**126
-        if instruction.op in ("div_by_x", "div_by_y") and 2.0**-126 <= ranges[1][0] and ranges[1][1] <= most:
+        if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
             return ["near=True"]
-        if instruction.op == "hypot" and 2.0**-40 <= ranges[1][0] and ranges[1][1] <= 2.0**40:
+        if instruction.op == "hypot" and ranges[1][0] >= 2.0**-40 and ranges[1][1] <= 2.0**40:
             return ["moderate=True"]
         return []
 
