@@ -186,7 +186,7 @@ def arguments(name: str, dtype: Any, count: int) -> list[Array]:
 
 
 def told(name: str, x: Array, y: Array) -> list[Array]:
-    """Without the arguments of which float64 does not tell the parity of y − 1, and exponents whose own digits are few."""
+    """Without arguments of which float64 does not tell the parity of y − 1, and exponents whose own digits are few."""
     rounded = (y - 1.0 + 1.0 != y) | (np.abs(y) > 2.0**53)
     untold = (((x == 0) | np.isinf(x)) & rounded) | np.isinf(y) | (np.abs(y) < np.finfo(y.dtype).tiny)
     return [x, np.where(untold, x, y) if name == "pow_by_x" else y]

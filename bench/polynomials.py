@@ -190,7 +190,9 @@ def far(function: Function, low: float, power: float, degrees: tuple[int, int, i
     return Fit(shifted, relative(shifted), -1, 1, degrees, f"x^{power}·{text} at t = 2·{low}/x − 1")
 
 
-def whole(function: Function, power: float, degrees: tuple[int, int, int], text: str, weight: Function | None = None) -> Fit:
+def whole(
+    function: Function, power: float, degrees: tuple[int, int, int], text: str, weight: Function | None = None
+) -> Fit:
     """(1 + x/4)^power·f(x) on [0, ∞) at t = (4 − x)/(4 + x)."""
 
     def argument(t: Any) -> Any:

@@ -3,8 +3,10 @@
 ``exp(x)`` and so on are the accurate ones, for float32 and float64; ``fast_exp(x)`` and so on take and return float32,
 for results that are stored in 16 bits. Arguments are tensors of one type. Polynomials (:mod:`actc.coefficients`) and
 bit arithmetic take the place of libdevice: so the functions run in Triton's interpreter, on AMD's GPUs, and on NVIDIA's
-at a fraction of its instructions. Of NVIDIA's own they use reciprocals and roots, in the fast functions exponentials,
-logarithms and tanh too. NaN, infinities and signed zeros are those of the rows' numpy functions.
+at a fraction of its instructions. Of NVIDIA's own they use reciprocals, roots and powers of two, in the fast functions
+logarithms and tanh too. ``pow_by_x(x, y)`` and so on are partial derivatives. Where a function takes ``negative``,
+``near`` and the like, that is what is known of its arguments (:mod:`.ranges`). NaN, infinities and signed zeros are
+those of the rows' numpy functions.
 """
 
 # Triton reads annotations as its own.
@@ -126,7 +128,7 @@ def by_instruction(asm: tl.constexpr, x):
 @triton.jit
 def widened(x):
     """A number of 16 bits in float32."""
-    # Where LLVM sees the conversion, it makes comparisons of bfloat16 of those of float32, at several instructions each.
+    # Where LLVM sees the conversion it compares in bfloat16 instead, at several instructions a comparison.
     if not INTERPRETED and on_nvidia() and x.dtype == tl.bfloat16 and x.type.is_block():
         asm: tl.constexpr = "shl.b32 $0, $2, 16; and.b32 $1, $2, 0xffff0000;"
         y = tl.inline_asm_elementwise(asm, "=f,=f,r", [x], dtype=tl.float32, is_pure=True, pack=2)
@@ -335,11 +337,8 @@ def div(x, y):
 def reciprocal_split(y, near: tl.constexpr):
     """s and r with 1/y = s·r, neither beyond the range; s a power of two, 1 if y is known to be ``near`` 1: from 2^-126
     to 2^126."""
-    if near or y.dtype == tl.float64:
-        s = 1.0
-    else:
-        # About 1/√y.
-        s = number(0x5F000000 - ((bits(y) >> 1) & 0x3F800000))
+    # About 1/√y.
+    s = 1.0 if near or y.dtype == tl.float64 else number(0x5F000000 - ((bits(y) >> 1) & 0x3F800000))
     return s, reciprocal_near(y * s)
 
 

@@ -22,21 +22,22 @@ def program(roots: Sequence[Expr], of: Expr, keep: frozenset[str], has: Callable
     inside = set(postorder(*roots))
     found: list[tuple[str, Expr, Expr]] = []
     for node in postorder(of, *roots):
-        if node.kind == "apply":
+        # By a constant, as in x**3 and x/2, the text is cheaper.
+        if node.args and node.args[-1].symbols:
             for k, argument in enumerate(OPERATORS[node.name].arguments):
                 name = f"{node.name}_by_{argument}"
-                if has(name) and (whole := partial_derivative(node, k)) is not None and whole in inside:
+                whole = partial_derivative(node, k) if has(name) else None
+                if whole is not None and whole in inside:
                     found.append((name, node, whole))
     parts = [part for _, node, whole in found for part in (whole, *node.args)]
     together = pipeline.program([*roots, *parts], keep=keep)
-    instructions, at = list(together.instructions), list(together.outputs)
-    outputs = at[: len(roots)]
-    del at[: len(roots)]
+    instructions, outputs = list(together.instructions), iter(together.outputs)
+    results = tuple(next(outputs) for _ in roots)
     for name, node, _ in found:
-        whole, *args = (at.pop(0) for _ in (node, *node.args))
-        if instructions[whole].args and max(args) < whole:
-            instructions[whole] = Instruction(name, tuple(args))
-    return _without_unused(Program(together.inputs, tuple(instructions), tuple(outputs)))
+        at, *args = (next(outputs) for _ in range(1 + len(node.args)))
+        if instructions[at].args and max(args) < at:
+            instructions[at] = Instruction(name, tuple(args))
+    return _without_unused(Program(together.inputs, tuple(instructions), results))
 
 
 def _without_unused(program: Program) -> Program:
@@ -66,7 +67,7 @@ def beside_logarithm(program: Program) -> frozenset[int]:
             return {i}
         return {i}.union(*(factors(a) for a in instructions[i].args))
 
-    found = set()
+    found: set[int] = set()
     for each in instructions:
         if each.op in ("add", "sub"):
             both = set().union(*(factors(a) for a in each.args))

@@ -313,7 +313,8 @@ class _Writer:
 
     def _known(self, i: int) -> list[str]:
         """What a function may rely on, as its arguments by name."""
-        instruction, ranges = self._program.instructions[i], [self._ranges[a] for a in self._program.instructions[i].args]
+        instruction = self._program.instructions[i]
+        ranges = [self._ranges[a] for a in instruction.args]
         if instruction.op in ("pow", "pow_by_x"):
             if ranges[0][0] >= 0 or i in self._beside_logarithm:
                 return ["negative=False"]
