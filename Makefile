@@ -17,7 +17,7 @@ OLDEST_READY := $(OLDEST)/.ready
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-oldest large classes budget wheel constraints clean
+.PHONY: help setup demo test lint test-oldest large classes budget kernels wheel constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make large        the tests that need tens of gigabytes or many minutes'
 	@echo 'make classes      are the classes of the three-node space right? (some minutes)'
 	@echo 'make budget       are the kernels fast enough? their instructions, read from the machine code (an hour)'
+	@echo 'make kernels      on a GPU: are the kernels right there, and as fast as memory? (half an hour)'
 	@echo 'make wheel        build the source distribution and the wheel into dist/'
 	@echo 'make constraints  pin anew what a clean environment installs'
 	@echo 'make clean        remove what these targets made, runs/ excepted'
@@ -52,6 +53,10 @@ classes: $(READY)
 
 budget: $(READY)
 	$(VENV)/bin/python bench/ahead_of_time.py
+
+kernels: $(READY)
+	$(RUN) pytest tests/gpu $(PYTEST_ARGS)
+	$(VENV)/bin/python bench/kernels.py --workers $(JOBS)
 
 test-oldest: $(OLDEST_READY)
 	$(OLDEST)/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
@@ -81,13 +86,14 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # 7.4 GB: for Linux pip offers torch 2.8 with CUDA alone, and importing it without a GPU still loads 12 of the 14 packages
-# of CUDA libraries that it names; leaving out the other two would save a twentieth.
+# of CUDA libraries that it names; leaving out the other two would save a twentieth. The interpreter of its triton fails
+# with numpy 2.4.
 $(OLDEST_READY): pyproject.toml constraints.txt
 	$(call environment,$(OLDEST))
-	grep -v -E '^(torch|triton)==' constraints.txt > $(OLDEST)/constraints.txt
+	grep -v -E '^(torch|triton|numpy)==' constraints.txt > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt setuptools
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --no-build-isolation \
-		--editable '.[dev]' torch==2.8.0
+		--editable '.[dev]' torch==2.8.0 'numpy<2.4'
 	@rm $(OLDEST).lock
 	@touch $@
 

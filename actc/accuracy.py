@@ -30,24 +30,36 @@ _BITS, _CERTAIN = 192, 60
 
 
 class Sample:
-    """Points of x and of other free names, and the real value of an expression there.
+    """Points of x and of other free names, and the real value of a function there: that of the first of its forms that
+    balls know.
 
     ``errors`` of other forms of it are in float32 units in the last place of that value; NaN where it is unknown, and
     HOPELESS at most.
     """
 
-    def __init__(self, expression: Expr, points: Sequence[Fraction]) -> None:
-        sampler = _sampler(tuple(points))
-        self.inputs = {
-            name: np.array([float(v) for v in sampler.inputs(name)], dtype=np.float32)
-            for name in expression.symbols | {"x"}
-        }
+    def __init__(self, function: Sequence[Expr], points: Sequence[Fraction]) -> None:
+        self._sampler = _sampler(tuple(points))
         self.x = np.array([float(p) for p in points])
-        self.truth = np.array([_number(v) for v in sampler.values(expression)])
+        self.truth = np.full(len(points), math.nan)
+        for form in function:
+            if np.any(unknown := np.isnan(self.truth)):
+                known = np.array([_number(v) for v in self._sampler.values(form)])
+                self.truth = np.where(unknown, known, self.truth)
+        self._inputs: dict[str, npt.NDArray[np.float32]] = {}
+        self._values: dict[Expr, npt.NDArray[np.float32]] = {}
+
+    def value(self, form: Expr) -> npt.NDArray[np.float32]:
+        """The float32 value at each point."""
+        if form not in self._values:
+            names = form.symbols | {"x"}
+            for name in names - self._inputs.keys():
+                self._inputs[name] = np.array(self._sampler.inputs(name), dtype=np.float32)
+            self._values[form] = float32_value(form, {name: self._inputs[name] for name in names})
+        return self._values[form]
 
     def errors(self, form: Expr) -> Errors:
         """The error of each point's value in units in the last place."""
-        return errors_beside(self.truth, float32_value(form, self.inputs))
+        return errors_beside(self.truth, self.value(form))
 
 
 def errors_beside(truth: npt.NDArray[np.float64], found: npt.NDArray[np.float32]) -> Errors:

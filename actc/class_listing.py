@@ -68,10 +68,11 @@ def as_json(classes: Sequence[EquivalenceClass]) -> dict[str, Any]:
 
 def render(classes: Sequence[EquivalenceClass]) -> None:
     """Print the largest classes, and the summary."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from actc.terminal import Output
+
+    console = Output()
     table = Table("members", "function", "also written")
     for c in sorted(classes, key=lambda c: -len(c.members))[:_ROWS]:
         others = [str(m) for m in c.members[1 : _MEMBERS + 1]]

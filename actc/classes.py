@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from actc.arguments import flag, refused, whole
 from actc.enclosures import precision
-from actc.equivalence import NUMERIC, PROVED, agree, comparable, difference, proved, sampler
+from actc.equivalence import NUMERIC, PROVED, comparable, difference, disagreement, proved, sampler, settled
 from actc.expr import Expr, apply
 from actc.normal_form import digest, expr_of, leading_coefficient, sum_of
 from actc.operators import OPERATORS
@@ -24,7 +25,7 @@ from actc.parsing import parse
 from actc.program import Program
 from actc.rules import canonical
 from actc.samples import POINTS, Sampler, Token
-from actc.spaces import PLACES, Family, Node, Space, filled
+from actc.spaces import PLACES, Family, Members, Node, Space, filled
 
 
 @functools.cache
@@ -42,7 +43,10 @@ def _rest() -> Sampler:
 @functools.lru_cache(maxsize=1024)
 def _whole_fingerprint(form: Expr) -> tuple[Token, ...]:
     """At all of them; a class that many are compared with is asked for it again and again."""
-    return _core().fingerprint(form) + _rest().fingerprint(form)
+    found = _core().fingerprint(form) + _rest().fingerprint(form)
+    if comparable(found, found) or (put := settled(form)) is form:
+        return found
+    return _core().fingerprint(put) + _rest().fingerprint(put)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Symmetries:
     def bucket(self, form: Expr) -> bytes:
         """What the normal forms that stand for equal functions have in common."""
         found: Sequence[Token] = _core().fingerprint(form)
+        if set(found) == {"?"}:
+            found = _core().fingerprint(settled(form))
         if self.scale:
             numbers = [t if isinstance(t, float) and math.isfinite(t) else 0.0 for t in found]
             size = next((abs(n) for n in numbers if n), 1.0)
@@ -155,7 +161,9 @@ class Classes:
             return None
         if self._prove and proved(form, other):
             return PROVED
-        joined = self._numeric and comparable(found, wanted) and (not self._prove or agree(form, other))
+        joined = self._numeric and comparable(found, wanted)
+        if joined and self._prove:
+            joined = disagreement(settled(form), settled(other)) is None
         return NUMERIC if joined else None
 
 
@@ -195,12 +203,21 @@ def unique(
     normally distributed points print alike. Functions that differ elsewhere become one, and rounding tells equal ones
     apart.
 
-    Raises ParseError for a text that is no expression.
+    Raises ParseError for a text that is no expression, and ArgumentError for what is no list of expressions.
 
     >>> [str(c.representative) for c in unique(["max(x,0)", "relu(x)", "-relu(x)"], up_to_sign=True)]
     ['max(x, 0)']
     """
-    classes = Classes(Symmetries(up_to_sign, up_to_reflection, up_to_scale), prove=prove)
+    if isinstance(expressions, (str, Expr)) or not isinstance(expressions, Iterable):
+        raise refused("expressions", expressions, "write a list of texts or expressions, or a Space")
+    processes = whole("processes", processes, "write a whole number of 1 or more", least=1)
+    prove, by_outputs = flag("prove", prove), flag("by_outputs", by_outputs)
+    symmetries = Symmetries(
+        flag("up_to_sign", up_to_sign),
+        flag("up_to_reflection", up_to_reflection),
+        flag("up_to_scale", up_to_scale),
+    )
+    classes = Classes(symmetries, prove=prove)
     if isinstance(expressions, Space) and not by_outputs:
         return _classes_of(expressions, *_SpaceSorter(classes, processes, progress).sort(expressions))
     members: list[list[Expr]] = []
@@ -373,21 +390,6 @@ class _SpaceSorter:
         return table[places].reshape(-1), proofs[places].reshape(-1)
 
 
-class _Chosen(Sequence[Expr]):
-    """Some members of a space, built when they are asked for."""
-
-    def __init__(self, space: Space, places: np.ndarray) -> None:
-        self._space, self._places = space, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return _Chosen(self._space, self._places[index])
-        return self._space[int(self._places[index])]
-
-
 class _Grounds(Sequence[str]):
     """The verdicts of a class's members."""
 
@@ -407,7 +409,7 @@ def _classes_of(space: Space, numbers: np.ndarray, certain: np.ndarray) -> list[
     order = np.argsort(numbers, kind="stable")
     ends = np.flatnonzero(np.diff(numbers[order])) + 1
     groups = sorted(np.split(order, ends), key=lambda places: int(places[0]))
-    return [EquivalenceClass(_Chosen(space, places), _Grounds(certain[places])) for places in groups]
+    return [EquivalenceClass(Members(space, places), _Grounds(certain[places])) for places in groups]
 
 
 def _symmetric(option: Expr, arity: int) -> bool:

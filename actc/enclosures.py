@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import flint
+import mpmath
 
 from actc.expr import Expr, postorder
 from actc.operators import Operator, operator
@@ -162,6 +163,68 @@ def by_definition(
     return result if len(args) <= row.arity else by_definition(row, [result, *args[row.arity :]], number, apply)
 
 
+#: Any value at all, where a ball of finite size cannot tell.
+_ANY = flint.arb(0, flint.arb.pos_inf())
+
+
+def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
+    """The operator's value at balls: NaN where it is certainly undefined, exact infinities at poles, the whole line
+    where that, or its size, is unknown."""
+    if all(a.is_finite() for a in args):
+        found = row.in_balls(*args)
+        if not found.is_nan() or _undefined(row, args):
+            return found
+        if not all(a.is_exact() for a in args):
+            return _ANY
+    if row.name == "where":
+        condition, first, second = args
+        if condition.is_zero():
+            return second
+        # In Python's and torch's arithmetic NaN is not 0.
+        return first if condition.is_nan() or not condition.contains(0) else _ANY
+    if any(a.is_nan() for a in args):
+        return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
+    if not all(a.is_finite() or a.is_exact() for a in args):
+        return _ANY
+    # Balls know little of poles and infinities.
+    with mpmath.workprec(flint.ctx.prec + 20):
+        numbers = [mpmath.mpf(tuple(map(int, a.mid().man_exp())) if a.is_finite() else float(a)) for a in args]
+        found = row.oracle(*numbers)
+        # An argument that was selected keeps its radius; what else is finite has its value from the infinite ones.
+        selected = next((a for a, number in zip(args, numbers, strict=True) if number == found), None)
+        return ball_of(found) if selected is None else selected
+
+
+def ball_of(number: Any) -> Any:
+    """An mpmath number as a ball, rounded to the precision."""
+    if not mpmath.isfinite(number):
+        return flint.arb(float(number))
+    sign, mantissa, exponent, _ = number._mpf_
+    return flint.arb((-mantissa if sign else mantissa, exponent))
+
+
+def _undefined(row: Operator, args: Sequence[Any]) -> bool:
+    if row.name == "pow":
+        return bool(args[0] < 0) and not args[1].contains_integer()
+    if row.name == "div":
+        return bool(args[0].is_zero() and args[1].is_zero())
+    return bool(args[0] < row.domain[0] or args[0] > row.domain[1])
+
+
+def value_in_balls(nodes: Sequence[Expr], inputs: Mapping[str, Any]) -> Any:
+    """A ball that holds the last node's value, where balls hold those of the symbols; as :func:`value_at_balls`."""
+    done: dict[Expr, Any] = {}
+    for node in nodes:
+        if node.kind == "symbol":
+            done[node] = inputs[node.name]
+        elif node.value is not None:
+            done[node] = ball(node.value)
+        else:
+            row, args = operator(node.name), [done[a] for a in node.args]
+            done[node] = value_at_balls(row, args) if args else row.in_balls()
+    return done[nodes[-1]]
+
+
 # --- what the rows of the table say of intervals -------------------------------------------------------------------
 
 
@@ -268,6 +331,13 @@ def compare(name: str, a: Interval, b: Interval) -> Interval:
         "ne": (apart, same),
     }[name]
     return (ONE, ONE) if certain[0] else (ZERO, ZERO) if certain[1] else (ZERO, ONE)
+
+
+def compare_balls(name: str, a: Any, b: Any) -> Interval:
+    """Of two balls. One object is one number: its ball overlaps itself, but it has no other value than itself."""
+    if a is b and a.is_finite():
+        a = b = ZERO
+    return compare(name, (a, a), (b, b))
 
 
 # --- and of single values ------------------------------------------------------------------------------------------

@@ -5,32 +5,28 @@ Three steps decide. The normal forms of equal functions mostly meet, and then th
 Functions whose values differ at one of a few dozen points are different, and that point is the witness. What is left
 is compared case by case, between the places where an operator in them bends: there absolute values, maxima and choices
 are resolved by proofs of order, and quotients of polynomials decide. Where that proves nothing, agreement to 40 digits
-at some hundred points is called ``numeric``.
+at some hundred points, and of their difference with 0 to thousands, is called ``numeric``.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
 
-from actc.breakpoints import candidates
-from actc.expr import Expr, apply, postorder, symbol
-from actc.normal_form import sum_of
+from actc.bends import X, bends, few_points, levels, points
+from actc.expr import Expr, apply, constant, postorder, rebuild
 from actc.operators import operator
 from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
-from actc.rules import Case, everywhere
+from actc.rules import Case, canonical, everywhere
 from actc.samples import LARGEST, POINTS, Sampler, Token
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
-
-X = symbol("x")
 
 #: Points at which both values must be known before an agreement means anything.
 _FEWEST = 6
@@ -40,13 +36,14 @@ _FEWEST = 6
 class Equivalence:
     """What :func:`equivalent` found.
 
-    ``verdict`` is ``"proved"``, ``"numeric"`` (they agree to 40 digits at every point that was looked at, and no proof
-    was found) or ``"different"``; then ``witness`` gives the free names' values at a point where they differ. It is
-    None where values are beyond all digits, so that nothing is known of the two.
+    ``verdict`` is ``"proved"``, ``"numeric"`` (they agree at every point that was looked at, and no proof was found)
+    or ``"different"``; then ``witness`` gives the free names' values at a point where they differ: floats, or a
+    Fraction where float64 has no number that will do. It is None where values are beyond all digits, so that nothing is
+    known of the two.
     """
 
     verdict: str
-    witness: dict[str, float] | None = None
+    witness: Mapping[str, float | Fraction] | None = None
     _pair: tuple[Expr, Expr] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -83,24 +80,125 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
         return Equivalence(PROVED, _pair=(first, second))
     coarse = _coarse()
     found, wanted = coarse.fingerprint(form), coarse.fingerprint(other)
+    anywhere = coarse.point(0, first.symbols | second.symbols)
     place = difference(found, wanted)
     if place is not None:
-        return Equivalence(DIFFERENT, coarse.point(place, first.symbols | second.symbols))
+        return Equivalence(DIFFERENT, coarse.point(place, anywhere))
     if proved(form, other):
         return Equivalence(PROVED, _pair=(first, second))
-    fine = _fine(form, other)
-    place = difference(fine.fingerprint(form), fine.fingerprint(other))
-    if place is not None:
-        return Equivalence(DIFFERENT, fine.point(place, first.symbols | second.symbols))
-    if not comparable(found, wanted):
+    form, other = settled(form), settled(other)
+    witness = disagreement(form, other)
+    if witness is not None:
+        return Equivalence(DIFFERENT, {**anywhere, **witness})
+    if not comparable(coarse.fingerprint(form), coarse.fingerprint(other)):
         return Equivalence(DIFFERENT)
     return Equivalence(NUMERIC, _pair=(first, second))
 
 
-def agree(form: Expr, other: Expr) -> bool:
-    """Whether two normal forms have the same 40 digits at some hundred points."""
-    fine = _fine(form, other)
-    return difference(fine.fingerprint(form), fine.fingerprint(other)) is None
+#: Points at which the other names have their values, while one is looked at.
+_HELD = (0, 3)
+
+
+def disagreement(form: Expr, other: Expr) -> dict[str, float | Fraction] | None:
+    """A point at which two normal forms certainly differ, looked for along each of their names, while the others have
+    one value and then another."""
+    names = sorted(form.symbols | other.symbols)
+    if not names:
+        return None if _parting(form, other) is None else {}
+    for name in names:
+        rest = [n for n in names if n != name]
+        for place in _HELD if rest else _HELD[:1]:
+            given = {n: _coarse().inputs(n)[place] for n in rest}
+            line = [canonical(e.substitute({**given, name: X})) for e in (form, other)]
+            if (point := _parting(*line)) is not None:
+                return {**{n: float(v) for n, v in given.items()}, name: point}
+    return None
+
+
+def _parting(form: Expr, other: Expr) -> float | Fraction | None:
+    """A point at which two functions of x certainly differ, in as few digits as will do; in float64 if they do so
+    there."""
+    for many, far in ((points(form, other), False), (few_points(form, other), True)):
+        place = _apart(form, other, many, far)
+        if place is not None:
+            point = many[place]
+            told = float(point)
+            short = (Fraction(told), *(point.limit_denominator(10**digits) for digits in (15, 30, 60)))
+            held = next((q for q in short if _apart(form, other, (q,), far) is not None), point)
+            return told if held == told else held
+    return None
+
+
+def _apart(form: Expr, other: Expr, at: tuple[Fraction, ...], far: bool) -> int | None:
+    """The place of the first of the points at which two functions of x certainly differ: in their first 40 digits, or
+    however ``far`` behind."""
+    if not far:
+        fine = Sampler(at, 40)
+        return difference(fine.fingerprint(form), fine.fingerprint(other))
+    few = Sampler(at, 2)
+    distance = few.fingerprint(canonical(apply("sub", form, other)))
+    both = zip(few.values(form), few.values(other), distance, strict=True)
+    return next((i for i, (a, b, d) in enumerate(both) if a.is_finite() and b.is_finite() and _sign(d)), None)
+
+
+def _sign(token: Token) -> int | None:
+    """-1, 0 or 1; None of what is no number."""
+    if token in ("nan", "?"):
+        return None
+    return int(token > 0) - int(token < 0) if isinstance(token, float) else -1 if token.startswith("-") else 1
+
+
+@lru_cache(maxsize=1024)
+def settled(form: Expr) -> Expr:
+    """A normal form whose values nobody knows, with arguments that are, as far as thousands of digits show, where an
+    operator jumps or ends put right there: floor(sin(x)**2 + cos(x)**2) is taken for floor(1). Others as they are."""
+    found = _coarse().fingerprint(form)
+    if comparable(found, found) or len(postorder(form)) > LARGEST:
+        return form
+    return canonical(rebuild(form, _settled))
+
+
+def _settled(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    node = node.with_args(args)
+    if not args:
+        return node
+    if (row := operator(node.name)).compares:
+        sign = _side(*args)
+        return node if sign is None else apply(node.name, sign, 0)
+    steps = row.derivative == ("0",)
+    for arg, level in (*levels(node), *(_nearest(args[0]) if steps else ())):
+        if _infinite(node, level):
+            # The side on which it is would decide.
+            continue
+        sign = _side(arg, constant(level)) if arg in args else None
+        if sign == 0 or (sign and steps):
+            # A function of steps is the same all the way to the next one.
+            args = tuple(constant(level + Fraction(sign, 2)) if a is arg else a for a in args)
+    return node.with_args(args)
+
+
+def _infinite(node: Expr, level: Fraction) -> bool:
+    """Whether an operator goes to both infinities at one of its levels."""
+    row = operator(node.name)
+    if node.name in ("div", "pow"):
+        return node.name == "div" or not (node.args[1].value or 0) > 0
+    return level in row.poles and level not in row.domain and math.isinf(row.image[1])
+
+
+def _nearest(arg: Expr) -> Iterator[tuple[Expr, Fraction]]:
+    """The whole number that the values of an expression hardly leave."""
+    values = [v for v in _coarse().values(arg) if v.is_finite()]
+    level = round(float(values[0])) if values and abs(values[0]) < 2**50 else 0
+    if values and all(abs(v - level) < 0.25 for v in values):
+        yield arg, Fraction(level)
+
+
+def _side(a: Expr, b: Expr) -> int | None:
+    """The sign of a difference: 0 where nothing tells it from 0 at any point, another one of constants; or None."""
+    form = canonical(apply("sub", a, b))
+    sign = _sign(_coarse().fingerprint(form)[0])
+    alone = not form.symbols or (sign == 0 and disagreement(form, constant(0)) is None)
+    return sign if alone else None
 
 
 def proved(form: Expr, other: Expr) -> bool:
@@ -109,8 +207,11 @@ def proved(form: Expr, other: Expr) -> bool:
         return False
     if same(form, other, everywhere()):
         return True
-    if form.symbols | other.symbols != {"x"}:
+    names = form.symbols | other.symbols
+    if len(names) != 1:
         return False
+    if names != {"x"}:
+        form, other = (canonical(e.substitute(dict.fromkeys(names, X))) for e in (form, other))
     ends = [-math.inf, *bends(form, other), math.inf]
     for low, high in itertools.pairwise(ends):
         here = _case(low, high)
@@ -168,63 +269,6 @@ def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
 def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
     """Whether so many values of two fingerprints are known that their agreement means anything."""
     return sum("?" not in pair for pair in zip(first, second, strict=True)) >= _FEWEST
-
-
-#: Places where something bends, those nearest 0, that are looked at from both sides.
-_MOST_BENDS = 64
-
-#: Distances from a bend, near and far, at which both sides of it are looked at.
-_STEPS = tuple(Fraction(n, 2**k) for n, k in ((1, 40), (1, 20), (3, 12), (5, 8), (11, 7), (21, 6)))
-
-
-def _fine(*forms: Expr) -> Sampler:
-    """Some hundred points at 40 digits: tails, tiny arguments of both signs, both sides of every bend."""
-    rng = random.Random(0)
-    points = [Fraction(rng.randrange(1, 2**20), 2 ** rng.randrange(10, 60)) for _ in range(50)]
-    points += [Fraction(rng.randrange(1, 2**13), 2**8) for _ in range(40)]
-    points += [rng.randrange(2**52, 2**53) * Fraction(2) ** k for k in (-999, -200, -120, -45, -42, -36, -30, -20, -10)]
-    ends = sorted(set(bends(*forms)).union(*map(_seen_bends, forms)))
-    # A witness is told in float64, which must still tell it from the bend.
-    around = [(a + b) / 2 for a, b in itertools.pairwise(ends)]
-    near = sorted(ends, key=abs)[:_MOST_BENDS]
-    around += [b + s * sign * (1 + abs(b)) for b in near for s in _STEPS for sign in (1, -1)]
-    return sampler(tuple(dict.fromkeys([q for p in points for q in (p, -p)] + around)))
-
-
-def _seen_bends(form: Expr) -> list[Fraction]:
-    """Where an operator bends, has a pole or ends as far as float64 shows."""
-    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST
-    return [Fraction(float(p)) for p in candidates(form)] if small else []
-
-
-def bends(*forms: Expr) -> list[Fraction]:
-    """Where an operator in them that stands on a line bends, has a pole or ends, or the two that it compares cross."""
-    nodes = postorder(*forms)
-    # Of large expressions it is not asked: each maximum in them compares all its operands.
-    return sorted({Fraction(0)}.union(*(_bends(node) for node in nodes if node.args and len(nodes) <= LARGEST)))
-
-
-def _bends(node: Expr) -> Iterator[Fraction]:
-    row = operator(node.name)
-    for level in (*row.kinks, *row.poles, *(end for end in row.domain if math.isfinite(end))):
-        yield from _crossing(node.args[0], Fraction(level))
-    if node.name in ("div", "pow"):
-        yield from _crossing(node.args[node.name == "div"], Fraction(0))
-    if len(node.args) == 2 and (node.name in ("max", "min") or row.compares):
-        for a, b in itertools.combinations(_compared(node), 2):
-            yield from _crossing(apply("sub", a, b), Fraction(0))
-
-
-def _compared(node: Expr) -> list[Expr]:
-    """The operands of nested maxima and minima."""
-    return [p for a in node.args for p in (_compared(a) if a.name in ("max", "min") else [a])]
-
-
-def _crossing(line: Expr, level: Fraction) -> Iterator[Fraction]:
-    total = sum_of(everywhere().canonical(line))
-    slope = total.get(((X, 1),))
-    if slope and total.keys() <= {((X, 1),), ()}:
-        yield (level - total.get((), 0)) / slope
 
 
 def _agree_at(point: Fraction, first: Expr, second: Expr) -> bool:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actc.expr import Expr, postorder
-from actc.operators import OPERATORS, operator
+from actc.operators import OPERATORS, Operator, operator
 
 if TYPE_CHECKING:
     import mpmath
 
-#: Two evaluations at growing precision must agree; a result of exactly zero is believed only at this many digits,
-#: enough to see e^−1000 beside 1 and the cancellation of the smallest float64 cubed. :func:`value_at` is content with
-#: fewer.
-_ZERO_DIGITS, _FEW_ZERO_DIGITS = 1200, 300
+#: Balls are asked for the value with ever more digits; what so many do not tell from zero, from a pole or from a place
+#: where an operator jumps is believed to be there. :func:`value_at` believes it sooner.
+_ZERO_DIGITS, _FEW_ZERO_DIGITS = 9600, 300
+#: Digits of mpmath's evaluations that tell what is believed, at most.
+_BELIEVED_DIGITS = 2400
 #: Nodes times digits^1.5, roughly the time of one evaluation: some seconds.
 _MAX_WORK = 1e8
 
@@ -73,32 +74,61 @@ def _evaluate_mp(root: Expr, digits: int, zero_digits: int, values: dict[str, An
 
     _check_names(root, values)
     nodes = postorder(root)
-    working = digits + 15
-    with mpmath.workdps(working):
-        before, _ = _evaluate_mp_once(nodes, values)
+    working, most = digits + 15, max(_ZERO_DIGITS, 4 * digits)
     while True:
-        working *= 2
-        with mpmath.workdps(working):
-            after, cancelled = _evaluate_mp_once(nodes, values)
-        last = working > 8 * _ZERO_DIGITS or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
-        final = last or working >= zero_digits
-        settled = _settled(before, after, digits, working, final) if final or not cancelled else None
-        if settled is not None or last:
+        last = working >= most or len(nodes) * (2 * working) ** 1.5 > _MAX_WORK
+        found = _seen(nodes, values, digits, working)
+        if found is None and (last or working >= zero_digits):
+            found = _believed(nodes, values, digits, min(working, max(_BELIEVED_DIGITS, 4 * digits)))
+        if found is not None or last:
             with mpmath.workdps(digits):
-                return mpmath.mpf("nan") if settled is None else +settled
-        before = after
+                return mpmath.mpf("nan") if found is None else +found
+        working = min(2 * working, most)
 
 
-def _settled(before: Any, after: Any, digits: int, working: int, final: bool) -> Any:
-    """The value on which two evaluations agree, or None. ``final``: the later one sees enough digits to believe in a
-    zero or a pole."""
+def _seen(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
+    """The value by mpmath with so many digits, if balls of as many tell that these are enough; None if they do not."""
+    import flint
     import mpmath
 
+    from actc.enclosures import ball_of, precision, value_in_balls
+
     with mpmath.workdps(working):
-        if mpmath.isnan(before) and mpmath.isnan(after):
+        bits = mpmath.mp.prec
+        with precision(bits):
+            held = value_in_balls(nodes, {name: _to_ball(values[name]) for name in nodes[-1].symbols})
+            if not held.is_exact() and not held.is_nan() and held.rel_accuracy_bits() < 3.33 * digits:
+                return None
+            found = _evaluate_mp_once(nodes, values)
+            if held.is_nan() or not mpmath.isfinite(found):
+                known = held.is_nan() if mpmath.isnan(found) else held.is_exact() and float(held) == found
+            else:
+                known = not abs(ball_of(found) - held) > abs(held) * flint.arb(10) ** -digits
+    return found if known else None
+
+
+def _to_ball(value: Any) -> Any:
+    import flint
+    import mpmath
+
+    from actc.enclosures import ball, ball_of
+
+    if isinstance(value, (Fraction, int)):
+        return ball(Fraction(value))
+    if isinstance(value, str):
+        return flint.arb(value)
+    return ball_of(value) if isinstance(value, mpmath.mpf) else flint.arb(float(value))
+
+def _believed(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
+    """The value on which evaluations by mpmath with half of the digits and with all of them agree, or None."""
+    import mpmath
+
+    with mpmath.workdps(working // 2):
+        before = _evaluate_mp_once(nodes, values, believing=True)
+    with mpmath.workdps(working):
+        after = _evaluate_mp_once(nodes, values, believing=True)
+        if after == before or (mpmath.isnan(before) and mpmath.isnan(after)):
             return after
-        if after == before:
-            return after if after != 0 or final else None
         if not (mpmath.isfinite(before) and mpmath.isfinite(after)):
             return None
         if abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits:
@@ -106,9 +136,9 @@ def _settled(before: Any, after: Any, digits: int, working: int, final: bool) ->
         # Nothing but rounding errors is left where the value follows the precision down, and their inverse where it
         # follows up.
         far = mpmath.mpf(10) ** (working // 4)
-        if final and max(abs(before) * far, abs(after) * far**2) < 1:
+        if max(abs(before) * far, abs(after) * far**2) < 1:
             return mpmath.mpf(0)
-        if final and abs(before) > far and abs(after) > far**2:
+        if abs(before) > far and abs(after) > far**2:
             return mpmath.sign(after) * mpmath.inf
     return None
 
@@ -120,11 +150,10 @@ def _check_names(root: Expr, given: dict[str, Any]) -> None:
         raise TypeError(f"{', '.join(unknown)} does not occur in {root}")
 
 
-def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> tuple[Any, bool]:
-    """The last node's value, and whether digits may have been lost unseen on the way: as in exp(x) − 1 for a tiny x,
-    where all of them cancel at any low precision."""
+def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any], believing: bool = False) -> Any:
+    """``believing``: arguments that three quarters of the digits do not tell from a place where an operator jumps or
+    ends are there."""
     done: dict[Expr, Any] = {}
-    cancelled = False
     for node in nodes:
         if node.kind == "symbol":
             done[node] = _to_mp(values[node.name])
@@ -132,10 +161,24 @@ def _evaluate_mp_once(nodes: Sequence[Expr], values: dict[str, Any]) -> tuple[An
             done[node] = _to_mp(node.value)
         else:
             row, args = operator(node.name), [done[a] for a in node.args]
-            done[node] = row.oracle(*args)
-            if all(args):
-                cancelled |= args[0] == args[1] if row.compares else row.analytic and done[node] == 0
-    return done[nodes[-1]], cancelled
+            done[node] = row.oracle(*(_put_there(row, args) if believing and args else args))
+    return done[nodes[-1]]
+
+
+def _put_there(row: Operator, args: list[Any]) -> list[Any]:
+    import mpmath
+
+    first, *rest = args
+    if not mpmath.isfinite(first):
+        return args
+    if row.compares:
+        places = [b for b in rest if mpmath.isfinite(b)]
+    else:
+        places = [mpmath.mpf(p) for p in (*row.kinks, *row.domain) if math.isfinite(p)]
+        if row.derivative == ("0",) and mpmath.mag(first) < mpmath.mp.prec:
+            places.append(mpmath.nint(first))
+    far = mpmath.mpf(10) ** (3 * mpmath.mp.dps // 4)
+    return [next((p for p in places if abs(first - p) * far <= max(1, abs(p))), first), *rest]
 
 
 def _to_mp(value: Any) -> Any:
@@ -154,4 +197,18 @@ def constant_value(node: Expr) -> float:
             return node.value.numerator / node.value.denominator
         except OverflowError:
             return math.inf if node.value > 0 else -math.inf
-    return float(evaluate_mp(node, 40))
+    nearest = _nearest_to_ball(node)
+    return float(evaluate_mp(node, 40)) if nearest is None else nearest
+
+
+def _nearest_to_ball(root: Expr) -> float | None:
+    """The float64 nearest to every number in the ball that holds a constant, if there is one: a hundredth of the time
+    that mpmath takes."""
+    from actc.enclosures import BITS, precision, value_in_balls
+
+    with precision(BITS):
+        found = value_in_balls(postorder(root), {})
+        if found.is_finite():
+            low, high = float(found.lower()), float(found.upper())
+            return low if low == high else None
+        return float(found) if found.is_nan() or found.is_exact() else None

@@ -16,11 +16,12 @@ from fractions import Fraction
 from typing import Any
 
 from actc.equivalence import bends
-from actc.expr import Expr, apply, constant, hidden, rebuild
+from actc.expr import Expr, apply, constant, hidden, postorder, rebuild
 from actc.normal_form import expr_of, looks_negative, negated, sum_of
+from actc.operators import operator
 from actc.parsing import parse
 from actc.quotients import WRITTEN_OUT, NoQuotient, is_arithmetic, quotients
-from actc.rules import Case, everywhere, named, stabilised, tidied
+from actc.rules import Case, everywhere, named, simplified, stabilised, tidied
 
 End = Fraction | float
 
@@ -34,6 +35,8 @@ DECAYING: Mapping[str, tuple[tuple[str, int, str] | None, tuple[str, int, str] |
 
 #: Pieces into which an expression is cut where its operators bend; one with more is looked at as a whole only.
 _MOST_PIECES = 5
+#: Nodes of the largest expression that is rewritten, and of all pieces together; of a larger one the rules' forms do.
+_LARGEST, _MOST_NODES = 30, 60
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,35 @@ class Form:
 
 def forms(expression: Expr) -> list[Form]:
     """Equal forms; the expression as it is comes first."""
-    normal = everywhere().canonical(expression)
-    found = {e: Form(e) for e in (expression, stabilised(expression), *_rewritten(normal, everywhere()))}
-    ends: list[End] = [-math.inf, *bends(expression, normal), math.inf] if expression.symbols == {"x"} else []
-    for low, high in itertools.pairwise(ends) if len(ends) <= _MOST_PIECES + 1 else ():
-        here = Case(low, high)
-        for e in _rewritten(here.canonical(normal), here):
-            found.setdefault(e, Form(e, low, high))
-    return list(found.values())
+    simple = simplified(expression)
+    found = {e: Form(e) for e in (expression, stabilised(expression), simple)}
+    if len(postorder(simple)) <= _LARGEST:
+        normal = everywhere().canonical(simple)
+        for low, high in [(-math.inf, math.inf), *_pieces(expression, normal)]:
+            here = everywhere() if low == -high else Case(low, high)
+            for e in _rewritten(here.canonical(normal), here):
+                found.setdefault(e, Form(e, low, high))
+    jumps = _jumps(expression)
+    return [form for form in found.values() if _jumps(form.expression) <= jumps]
+
+
+def _jumps(expression: Expr) -> set[Expr]:
+    """What jumps, of a part that is computed: floor(exp(x*log(2))) is not floor(2**x) at 3 in floating point."""
+    return {
+        node
+        for node in postorder(expression)
+        if (node.name == "floor" or (node.args and operator(node.name).compares)) and any(a.args for a in node.args)
+    }
+
+
+def _pieces(expression: Expr, normal: Expr) -> list[tuple[End, End]]:
+    """Intervals of x between which operators bend, if they are few."""
+    if expression.symbols != {"x"}:
+        return []
+    ends: list[End] = [-math.inf, *bends(expression, normal), math.inf]
+    found = list(itertools.pairwise(ends))
+    few = len(found) <= min(_MOST_PIECES, _MOST_NODES // len(postorder(expression, normal)))
+    return found if few else []
 
 
 def _rewritten(normal: Expr, case: Case) -> Iterator[Expr]:

@@ -137,13 +137,14 @@ def expr_of(total: Sum) -> Expr:
     if not terms:
         return constant(0)
     # A positive term leads where there is one: 1 - x, not -x + 1.
-    lead = next((i for i, (_, c) in enumerate(terms) if c > 0), 0)
+    lead = next((i for i, (_, c) in enumerate(terms) if c.numerator > 0), 0)
     terms.insert(0, terms.pop(lead))
     result = _term(*terms[0])
     # Whether a term with the coefficient 0 stays depends on the case.
     build = _built if all(total.values()) else apply
     for product, c in terms[1:]:
-        result = build("sub", result, _term(product, -c)) if c < 0 else build("add", result, _term(product, c))
+        below = c.numerator < 0
+        result = build("sub" if below else "add", result, _term(product, -c if below else c))
     if result.name in ARITHMETIC and not _is_long(total, total):
         result._sum = total
     return result
@@ -153,7 +154,7 @@ def looks_negative(node: Expr) -> bool:
     """Whether every coefficient is negative, or as many as not with a negative one in front: then ``-node`` is the
     simpler one."""
     total = sum_of(node)
-    balance = sum(1 if c < 0 else -1 for c in total.values())
+    balance = sum(1 if c.numerator < 0 else -1 for c in total.values())
     return balance > 0 or (balance == 0 and bool(total) and leading_coefficient(total) < 0)
 
 
@@ -318,6 +319,8 @@ def _too_long(value: Fraction) -> bool:
 def _term(product: Product, c: Fraction) -> Expr:
     if not product:
         return constant(c)
+    if c == 1 and len(product) == 1 and product[0][1] == 1:
+        return product[0][0]
     above, below = (_factors(product, sign) for sign in (1, -1))
     if above is None:
         assert below is not None

@@ -302,6 +302,11 @@ def _mp_i(order: int, a: Any) -> Any:
     return mp.besseli(order, a) * mp.exp(-abs(a))
 
 
+def _mp_tanh(a: Any) -> Any:
+    # 1 − tanh(a) is below every precision that is asked for.
+    return mp.tanh(a) if abs(a) < 10**6 else mp.sign(a)
+
+
 def _mp_softplus(a: Any, beta: Any) -> Any:
     t = beta * a
     # e^−t is below every precision that is asked for.
@@ -378,7 +383,7 @@ def _compare(
             name, f"Piecewise((1, {{0}} {sign} {{1}}), (0, True))"
         ),
         exact=lambda a, b: int(oracle(a, b)),
-        ball=lambda a, b: enclosures.decided(enclosures.compare(name, (a, a), (b, b))),
+        ball=lambda a, b: enclosures.decided(enclosures.compare_balls(name, a, b)),
         bounds=lambda a, b: enclosures.compare(name, a, b),
         derivative=("0", "0"),
         image=(0.0, 1.0),
@@ -982,7 +987,7 @@ _ROWS = (
         "tanh(x)",
         instructions=20,
         analytic=True,
-        mpmath=lambda a: mp.tanh(a) if abs(a) < 1e6 else mp.sign(a),
+        mpmath=_mp_tanh,
         numpy=np.tanh,
         aten="torch.tanh({t0})",
         sympy="tanh({0})",
@@ -1322,7 +1327,7 @@ _ROWS = (
         # tanh(softplus(x)) = n/(n + 2) with n = e^x(e^x + 2), on the right divided through by e^2x; w = e^−|x| = g².
         "mish(x)",
         analytic=True,
-        mpmath=lambda a: a * mp.tanh(_mp_softplus(a, mp.one)),
+        mpmath=lambda a: a * _mp_tanh(_mp_softplus(a, mp.one)),
         definition="g = exp(-abs(x)/2); w = square(g); "
         "where(x < 0, x*g*g*(w + 2)/(w*(w + 2) + 2), x*(1 + 2*w)/(1 + 2*w + 2*w*w))",
         derivative=(
@@ -1420,7 +1425,7 @@ _ROWS = (
         # x − tanh x cancels below 1: there it is (x·cosh x − sinh x)/cosh x with the numerator's own series.
         "tanhshrink(x)",
         analytic=True,
-        mpmath=lambda a: a - (mp.tanh(a) if abs(a) < 1e6 else mp.sign(a)),
+        mpmath=lambda a: a - _mp_tanh(a),
         ball=lambda a: a - a.tanh(),
         rounded=frozenset({"definition"}),
         definition=f"where(abs(x) < 1, cube(x)*{_polynomial(_SHRINK, 'square(x)')}/cosh(x), x - tanh(x))",

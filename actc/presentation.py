@@ -162,11 +162,12 @@ def render(subject: Subject, description: Mapping[str, Any], interval: tuple[flo
         width = max(len(label) for label, _ in rows)
         print("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from actc.terminal import Output
+
+    console = Output()
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -144,6 +144,7 @@ def within_onnx(root: Expr) -> Expr:
     return rebuild(expand(root), build)
 
 
+@lru_cache(maxsize=4096)
 def _expanded(row: Operator, args: tuple[Expr, ...], keep: frozenset[str] = frozenset()) -> Expr:
     if row.name == "where" and not args[0].symbols:
         return args[1] if constant_value(args[0]) != 0 else args[2]

@@ -13,14 +13,14 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from actc.accuracy import Sample, errors_beside, float32_value
+from actc.accuracy import HOPELESS, Sample, errors_beside, float32_value
 from actc.equivalence import bends
-from actc.expr import Expr, apply, constant, postorder, symbol
+from actc.expr import Expr, apply, constant, hidden, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
 from actc.parsing import parse
@@ -32,10 +32,14 @@ Array = npt.NDArray[np.float64]
 #: What the values of ordinary inputs lie between.
 ORDINARY = 20.0
 
-#: Nodes times points at which the real value is worked out, some milliseconds, and the fewest and most points.
-_WORK, _FEWEST, _MOST = 4000, 64, 512
-#: Points at which a choice is checked against the text; there the real value is that of the form chosen, in float64.
-_CHECKED = 1 << 14
+#: Operations at all points by which the real value is worked out, some milliseconds, and the fewest and most points.
+_WORK, _FEWEST, _MOST = 3000, 32, 512
+#: Points at which a choice is checked against the text, and operations at them all; there the real value is that of the
+#: form chosen, in float64.
+_CHECKED, _CHECKED_WORK = 1 << 14, 1 << 21
+
+#: Primitive operations of the largest expression whose forms are measured.
+_LARGEST = 1500
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -50,6 +54,9 @@ _LARGE, _FAR_BETTER = 4, 4
 #: Bits lost by a form where it is out of the question.
 _FORBIDDEN = 1e6
 
+#: Values below are subnormal: a cheap form may lose so many of their bits, as hardware does that takes them for 0.
+_SMALLEST_NORMAL, _SUBNORMAL_BITS = 2.0**-126, 23
+
 
 def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
     """A form of the same function, equal over the reals wherever the expression is defined, off isolated points.
@@ -61,6 +68,7 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
       It is chosen by measuring float32 errors between -20 and 20 and at some far and tiny inputs.
     - ``"cheap"``: the form of the fewest machine instructions whose float32 error is about that of the expression.
 
+    An expression of thousands of primitive operations is not measured, and stays as it is for the last two.
     Simplifying again for the same purpose changes nothing. Raises ParseError for a text that is no expression,
     ValueError for a purpose that is none of these.
 
@@ -73,11 +81,11 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
     root = parse(expression)
     if purpose == "canonical":
         return simplified(root)
-    if purpose == "stable":
-        return _stable(root)
-    if purpose == "cheap":
-        return _cheap(root)
-    raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
+    if purpose not in ("stable", "cheap"):
+        raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
+    if sum(_written_out(node.name) for node in postorder(root) if node.symbols and node.args) > _LARGEST:
+        return root
+    return _stable(root) if purpose == "stable" else _cheap(root)
 
 
 # --- the smallest error ----------------------------------------------------------------------------------------------
@@ -86,29 +94,60 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
 def _stable(expression: Expr) -> Expr:
     found = forms(expression)
     sample = _sample(expression)
-    errors = np.array([np.nan_to_num(sample.errors(form.expression)) for form in found])
-    candidates = [form.expression for form in found if form.everywhere]
+    losses = {form.expression: _losses(form.expression, expression, sample) for form in found}
+    pieces = {form.expression: 1 for form in found if form.everywhere}
     if expression.symbols == {"x"}:
-        candidates += _in_pieces(found, _apart(errors), sample.x)
-    prices = {e: _LETTER * len(str(e)) + float(np.log2(1 + np.nan_to_num(sample.errors(e))).mean()) for e in candidates}
+        pieces |= {e: n for n, e in _in_pieces(found, _apart(np.array([*losses.values()])), sample.x)}
+    prices = {}
+    for e, n in pieces.items():
+        lost = losses[e] if e in losses else _losses(e, expression, sample)
+        prices[e] = _PIECE * n + _LETTER * len(str(e)) + float(np.log2(1 + lost).mean())
+    bar = _Bar(expression, sample)
     for candidate in sorted(prices, key=prices.__getitem__):
         if prices[candidate] > prices[expression] - _PIECE:
             break
-        if _no_worse(candidate, expression, sample):
+        if bar.cleared(candidate):
             return candidate
     return expression
 
 
-def _no_worse(form: Expr, text: Expr, sample: Sample) -> bool:
-    """Whether the form's error is no greater than the text's: on the sample, and at many other points."""
-    inputs = _checks(frozenset(text.symbols))
-    truth, undefined = (e.evaluate(**inputs) for e in (form, text))
-    if np.any(np.isnan(truth) & ~np.isnan(undefined)):
-        return False
-    ours, theirs = (errors_beside(truth, float32_value(e, inputs)) for e in (form, text))
-    if not _smaller(sample.errors(form), sample.errors(text)) or not _smaller(ours, theirs):
-        return False
-    return not np.any(_by_chance(ours, theirs))
+def _losses(form: Expr, text: Expr, sample: Sample) -> Array:
+    """The form's errors: none where the real value is unknown, unless the form alone is undefined there."""
+    alone = np.isnan(sample.value(form)) & ~np.isnan(sample.value(text))
+    return np.where(alone, HOPELESS, np.nan_to_num(sample.errors(form)))
+
+
+class _Bar:
+    """What a form must clear: its error is no greater than the text's, on the sample and at many other points."""
+
+    def __init__(self, text: Expr, sample: Sample) -> None:
+        self.text, self.sample = text, sample
+
+    @cached_property
+    def _inputs(self) -> dict[str, npt.NDArray[np.float32]]:
+        return _checks(self.text)
+
+    @cached_property
+    def _defined(self) -> npt.NDArray[np.bool_]:
+        return ~np.isnan(_float64_value(self.text, self._inputs))
+
+    @cached_property
+    def _value(self) -> npt.NDArray[np.float32]:
+        return float32_value(self.text, self._inputs)
+
+    def cleared(self, form: Expr) -> bool:
+        if not _smaller(*(_losses(e, self.text, self.sample) for e in (form, self.text))):
+            return False
+        # Most that fail do so at every eighth point.
+        return all(self._clears_at(form, step) for step in (8, 1))
+
+    def _clears_at(self, form: Expr, step: int) -> bool:
+        inputs = {name: values[::step] for name, values in self._inputs.items()}
+        truth = _float64_value(form, inputs)
+        if np.any(np.isnan(truth) & self._defined[::step]):
+            return False
+        ours, theirs = (errors_beside(truth, v) for v in (float32_value(form, inputs), self._value[::step]))
+        return _smaller(ours, theirs) and not np.any(_by_chance(ours, theirs))
 
 
 def _smaller(ours: Array, theirs: Array) -> bool:
@@ -145,8 +184,8 @@ def _apart(errors: Array) -> Array:
     return np.log2(1 + errors) + _FORBIDDEN * _by_chance(errors, errors[0])
 
 
-def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[Expr]:
-    """For every number of pieces the best choice of forms and of the places between them, by dynamic programming."""
+def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[tuple[int, Expr]]:
+    """For each number of pieces that and the best choice of forms and of the places between, by dynamic programming."""
     n = x.size
     for row, form in zip(bits, found, strict=True):
         row[(x < float(form.low)) | (x > float(form.high))] = _FORBIDDEN
@@ -167,7 +206,7 @@ def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[Expr]:
             ends.append(int(starts[ends[-1], pieces[-1]]))
             pieces.append(int(last[ends[-1]]))
         if all(end > 0 for end in ends):
-            yield _joined(found, bits, pieces[::-1], ends[::-1], x)
+            yield len(pieces), _joined(found, bits, pieces[::-1], ends[::-1], x)
 
 
 def _joined(found: Sequence[Form], bits: Array, pieces: Sequence[int], ends: Sequence[int], x: Array) -> Expr:
@@ -205,21 +244,33 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
 
 
 def _cheap(expression: Expr) -> Expr:
-    """The cheapest form, and of that again, until nothing is cheaper."""
-    while (form := _cheaper(expression)) is not expression:
-        expression = form
-    return expression
-
-
-def _cheaper(expression: Expr) -> Expr:
-    sample = _sample(expression)
-    allowed = 1 + np.log2(1 + np.nan_to_num(sample.errors(expression)))
-    costs = {form.expression: instructions(form.expression) for form in forms(expression) if form.everywhere}
-    for form in sorted(costs, key=lambda e: (costs[e], len(str(e)))):
-        bits = np.log2(1 + np.nan_to_num(sample.errors(form)))
-        if form is expression or (np.all(bits <= allowed + 2) and bits.mean() <= allowed.mean()):
+    """The cheapest form, and of that again where it would be looked at otherwise, until nothing is cheaper."""
+    while True:
+        form = _cheapest(expression)
+        same = simplified(form) is simplified(expression) and _places(form) == _places(expression)
+        if form is expression or same:
             return form
-    return expression
+        expression = form
+
+
+def _cheapest(expression: Expr) -> Expr:
+    """Of the forms the cheapest that is about as accurate, and of that, until none is cheaper."""
+    sample = _sample(expression)
+    costs = {form.expression: instructions(form.expression) for form in forms(expression) if form.everywhere}
+    bits: dict[Expr, Array] = {}
+    chosen, best = None, expression
+    while chosen is not best:
+        chosen = best
+        for form in sorted(costs, key=lambda e: (costs[e], len(str(e)))):
+            for e in (form, chosen):
+                if e not in bits:
+                    bits[e] = np.log2(1 + _losses(e, expression, sample))
+            allowed = bits[chosen] + 1
+            worst = np.where(np.abs(sample.truth) < _SMALLEST_NORMAL, _SUBNORMAL_BITS, allowed + 2)
+            if form is chosen or (np.all(bits[form] <= worst) and bits[form].mean() <= allowed.mean()):
+                best = form
+                break
+    return best
 
 
 def instructions(expression: Expr) -> int:
@@ -243,30 +294,58 @@ def instructions(expression: Expr) -> int:
 
 
 def _sample(expression: Expr) -> Sample:
-    count = min(_MOST, max(_FEWEST, (1 << (_WORK // len(postorder(expression))).bit_length()) // 2))
-    points = set(_points(count))
+    return Sample((expression, simplified(expression)), _places(expression))
+
+
+@lru_cache(maxsize=8)
+def _places(expression: Expr) -> list[Fraction]:
+    """Values of x for a sample, the same for forms of one function that are about equally large."""
+    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _operations(expression)).bit_length()))))
     if expression.symbols == {"x"}:
-        points.update(b for b in bends(expression) if abs(b) <= ORDINARY)
-        x = _checks(expression.symbols)["x"]
-        zeros = x[_near_zeros(expression.evaluate(x))]
+        form = simplified(expression)
+        points.update(b for b in bends(form) if abs(b) <= ORDINARY)
+        x = _checks(form)["x"]
+        zeros = x[_near_zeros(_float64_value(form, {"x": x}))]
         # More of them are what rounding leaves of something that vanishes.
         points.update(Fraction(float(p)) for p in (zeros if len(zeros) <= 2 * _MOST_ZEROS else ()))
-    return Sample(expression, sorted(points))
+    return sorted(points)
 
 
 @lru_cache(maxsize=8)
 def _points(count: int) -> tuple[Fraction, ...]:
-    """So many ordinary points, 64 tiny and huge ones, and 0."""
+    """About so many points: ordinary ones, whole ones, where floor(2**x) jumps, and up to a half tiny and huge ones."""
     rng = random.Random(0)
-    points = [rng.uniform(-ORDINARY, ORDINARY) for _ in range(count)]
-    for k in range(16):
+    far, whole = min(16, count // 8), min(int(ORDINARY), count // 8)
+    points = [rng.uniform(-ORDINARY, ORDINARY) for _ in range(count - 4 * far - 2 * whole)]
+    for k in (16 * k // far for k in range(far)):
         points += [sign * rng.uniform(1, 2) * scale for scale in (4.0**-k, ORDINARY * 1.5**k) for sign in (1, -1)]
-    return tuple(Fraction(float(np.float32(p))) for p in (0.0, *points))
+    return tuple(Fraction(float(np.float32(p))) for p in (*range(-whole, whole + 1), *points))
+
+
+def _checks(expression: Expr) -> dict[str, npt.NDArray[np.float32]]:
+    """Many points for the free names and x, in the order of x."""
+    count = min(_CHECKED, 1 << (_CHECKED_WORK // _operations(expression)).bit_length())
+    return _ordinary(frozenset(expression.symbols), count)
 
 
 @lru_cache(maxsize=4)
-def _checks(names: frozenset[str]) -> dict[str, npt.NDArray[np.float32]]:
+def _ordinary(names: frozenset[str], count: int) -> dict[str, npt.NDArray[np.float32]]:
     rng = np.random.default_rng(1)
     spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
-    found = {name: rng.uniform(-s, s, _CHECKED).astype(np.float32) for name, s in spread.items()}
+    found = {name: rng.uniform(-s, s, count).astype(np.float32) for name, s in spread.items()}
     return {name: values[np.argsort(found["x"])] for name, values in found.items()}
+
+
+@cache
+def _written_out(name: str) -> int:
+    """How many primitive operations an operator comes to."""
+    row = OPERATORS[name]
+    return _operations(apply(name, *map(hidden, range(len(row.arguments)))))
+
+
+def _operations(expression: Expr) -> int:
+    return len(Program.of([expression]).instructions)
+
+
+def _float64_value(e: Expr, inputs: dict[str, npt.NDArray[np.float32]]) -> Array:
+    return e.evaluate(**{name: inputs[name] for name in e.symbols | {"x"}})

@@ -18,7 +18,7 @@ import flint
 from actc.expr import Expr, apply, constant, postorder, rebuild
 from actc.normal_form import ARITHMETIC, Product, doubts, expr_of, sort_key, sum_of
 from actc.parsing import parse
-from actc.rules import Case
+from actc.rules import Case, canonical
 
 #: What is arithmetic of simpler functions, most of it exponentials; ``a`` is the argument.
 WRITTEN_OUT = {
@@ -49,9 +49,10 @@ class Quotients:
     def factors(self, polynomial: Any) -> tuple[int, list[tuple[Expr, int]]]:
         """The sign of the constant factor, and the irreducible factors with their multiplicities."""
         content, factors = polynomial.factor()
-        return (1 if content > 0 else -1), [(self._expr(f), int(m)) for f, m in factors]
+        return (1 if content > 0 else -1), [(self.expression(f), int(m)) for f, m in factors]
 
-    def _expr(self, polynomial: Any) -> Expr:
+    def expression(self, polynomial: Any) -> Expr:
+        """The polynomial written out."""
         total = constant(0)
         for powers, coefficient in polynomial.terms():
             term = constant(int(coefficient))
@@ -64,9 +65,9 @@ class Quotients:
 
 def quotients(*expressions: Expr) -> Quotients:
     """Numerators and denominators of expressions in normal form. Raises NoQuotient."""
-    expanded = [_written_out(e) for e in expressions]
+    expanded = [_written_out(_without_minima(e)) for e in expressions]
     atoms: dict[Expr, None] = {}
-    exponents: dict[Product, int] = {}
+    steps: dict[Product, Fraction] = {}
     stack = list(expanded)
     seen = set()
     while stack:
@@ -76,12 +77,15 @@ def quotients(*expressions: Expr) -> Quotients:
         seen.add(node)
         if node.name == "exp":
             for product, c in sum_of(node.args[0]).items():
-                exponents[product] = math.lcm(exponents.get(product, 1), c.denominator)
+                step = steps.get(product, abs(c))
+                steps[product] = Fraction(
+                    math.gcd(step.numerator, c.numerator), math.lcm(step.denominator, c.denominator)
+                )
         elif is_arithmetic(node):
             stack.extend(node.args)
         elif node.kind != "constant" or _long(node):
             atoms[_magnitude(node)] = None
-    roots = {product: apply("exp", expr_of({product: Fraction(1, d)})) for product, d in exponents.items()}
+    roots = {product: apply("exp", expr_of({product: step})) for product, step in steps.items()}
     generators = (*sorted(atoms, key=sort_key), *roots.values())
     if len(generators) > _MOST_GENERATORS:
         raise NoQuotient
@@ -108,7 +112,7 @@ def quotients(*expressions: Expr) -> Quotients:
         elif node.name == "exp" and all(product in roots for product in sum_of(node.args[0])):
             top = bottom = one
             for product, c in sum_of(node.args[0]).items():
-                n = int(c * exponents[product])
+                n = int(c / steps[product])
                 factor = power(variables[roots[product]], abs(n))
                 top, bottom = (top * factor, bottom) if n > 0 else (top, bottom * factor)
             done[node] = top, bottom
@@ -117,6 +121,17 @@ def quotients(*expressions: Expr) -> Quotients:
             if max(map(len, done[node])) > _MOST_TERMS:
                 raise NoQuotient
     return Quotients(tuple(done[e] for e in expanded), generators)
+
+
+def without_cancellation(expression: Expr) -> Expr:
+    """An expression in normal form as one quotient of polynomials, in which whatever cancels has done so: 1 - tanh(x)
+    is 2/(exp(2*x) + 1). As it is if that is too long."""
+    try:
+        found = quotients(expression)
+    except NoQuotient:
+        return expression
+    ((top, bottom),) = found.parts
+    return found.expression(top) / found.expression(bottom)
 
 
 def is_arithmetic(node: Expr) -> bool:
@@ -175,6 +190,17 @@ def _written_out(expression: Expr) -> Expr:
         return _grown(args[0]) if node.name == "exp" else node.with_args(args)
 
     return rebuild(expression, build)
+
+
+def _without_minima(form: Expr) -> Expr:
+    """A normal form with min(a, b) as -max(-a, -b), so that the two are one letter."""
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.name == "min" and node.kind == "apply":
+            return -canonical(apply("max", *(-a for a in args)))
+        return node.with_args(args)
+
+    return rebuild(form, build) if any(node.name == "min" for node in postorder(form)) else form
 
 
 def _grown(exponent: Expr) -> Expr:

@@ -309,7 +309,12 @@ def simplified(root: Expr) -> Expr:
 
 def tidied(root: Expr) -> Expr:
     """The expression without what changes no bit of its value."""
-    return _Rewriter(_index(TIDY), arithmetic=False)(root)
+    return _tidying().fixed(root)
+
+
+@cache
+def _tidying() -> _Rewriter:
+    return _Rewriter(_index(TIDY), arithmetic=False)
 
 
 def canonical(root: Expr) -> Expr:
@@ -336,7 +341,12 @@ def _names() -> _Rewriter:
 
 def stabilised(expression: Expr) -> Expr:
     """The expression with parts that lose digits written so that they keep them, over the reals the same."""
-    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True).fixed(expression)
+    return _stabilising().fixed(expression)
+
+
+@cache
+def _stabilising() -> _Rewriter:
+    return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True)
 
 
 class Case:
@@ -596,7 +606,11 @@ class _Rewriter:
         for _ in range(self.MOST_TERMS):
             link = link.args[0] if link.name in _CHAIN else link
         if link.name not in _CHAIN and 2 < len(total := sum_of(node)) <= self.MOST_TERMS:
+            # Two terms that stood together before have been looked at with that link.
+            before, added = ({} if node.args[0].name not in _CHAIN else sum_of(node.args[0])), sum_of(node.args[1])
             for pair in self.pairs_of(total):
+                if all(product in before and product not in added for product in pair):
+                    continue
                 two = expr_of({product: total[product] for product in pair})
                 named = self.by_rule(two)
                 if named is not two:

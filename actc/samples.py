@@ -14,12 +14,12 @@ from fractions import Fraction
 from typing import Any
 
 import flint
-import mpmath
 
-from actc.enclosures import ball, precision
+from actc.enclosures import ball, precision, value_at_balls
 from actc.expr import Expr, postorder
-from actc.operators import Operator, operator
-from actc.rules import canonical
+from actc.operators import operator
+from actc.quotients import without_cancellation
+from actc.rules import canonical, named
 
 #: Both signs and tails, both sides of the places where operators bend (0, 1/2, 1, 2.5, 3, 6), nothing special
 #: otherwise. Few bits, so that they and their squares are exact. The first eight tell most functions apart.
@@ -32,7 +32,9 @@ POINTS = tuple(
 #: Binary scales of the values of other names, which 2^23 to 2^24 is divided by: mostly ordinary, tiny and large too.
 _SCALES = (*range(19, 25), *range(20, 24), 34, 8)
 
-_BITS, _MOST_BITS, _TINY = 96, 6000, 2000
+_BITS, _MOST_BITS, _TINY = 96, 8192, 7000
+#: Points at which thousands of bits tell nothing but 0, after which fewer are asked for.
+_GIVEN_UP = 24
 #: Bits of a value that must be certain beyond those of the fingerprint, so that no rounding falls the other way.
 _SPARE = 32
 _SMALLEST = sys.float_info.min
@@ -41,8 +43,6 @@ _SMALLEST = sys.float_info.min
 #: Nodes of the largest expressions of which more digits are asked for, point by point, and inequalities proved.
 LARGEST = 400
 
-#: Decimal digits of the detour by mpmath.
-_DIGITS = 60
 #: Expressions whose values are remembered: two generations of this many.
 _REMEMBERED = 4096
 
@@ -125,46 +125,51 @@ class Sampler:
         if not node.args:
             return [row.in_balls()] * len(self.points)
         value, columns = row.in_balls, [self._recalled(a) or self._values(a) for a in node.args]
-        if row.compares and node.args[0] is node.args[1]:
-            # The balls of a number and of itself overlap, but it has no other value than itself.
-            columns = [[ball(Fraction(0)) if v.is_finite() else v for v in columns[0]]] * 2
         found = []
-        for args in zip(*columns, strict=True):
+        places = len(self.points) if node.symbols else 1
+        for args in itertools.islice(zip(*columns, strict=True), places):
             for a in args:
                 if not a.is_finite():
-                    found.append(_value(row, args))
+                    found.append(value_at_balls(row, args))
                     break
             else:
                 v = value(*args)
-                found.append(_value(row, args) if v.is_nan() else v)
-        return found
+                found.append(value_at_balls(row, args) if v.is_nan() else v)
+        return found if node.symbols else found * len(self.points)
 
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
         known."""
-        return tuple(
-            token if (token := self._token(v)) is not None else self._certain(expression, i)
-            for i, v in enumerate(self.values(expression))
-        )
+        found: list[Token] = []
+        exhausted = 0
+        for i, v in enumerate(self.values(expression)):
+            token = self._token(v)
+            if token is None:
+                token = self._certain(expression, i, _MOST_BITS if exhausted < _GIVEN_UP else 4 * self._bits)
+                exhausted += token in (_ZERO, "?")
+            found.append(token)
+        return tuple(found)
 
-    def _certain(self, expression: Expr, place: int) -> Token:
+    def _certain(self, expression: Expr, place: int, most: int) -> Token:
         """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
         if len(postorder(expression)) > LARGEST:
             return "?"
-        bits, fixed = self._bits, expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
-        while (bits := 2 * bits) <= _MOST_BITS:
+        fixed = expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
+        bits, writings = self._bits, [fixed]
+        while bits < most:
+            bits = min(4 * bits, most)
             if bits not in self._finer:
                 self._finer[bits] = Sampler((Fraction(0),), self._digits, bits)
-            (v,) = self._finer[bits].values(fixed)
-            if (token := self._token(v)) is not None:
-                return token
-            # Where balls are finite the expression is defined, so that the rules tell what cancels.
-            if v.is_finite():
-                (v,) = self._finer[bits].values(canonical(fixed))
+            for writing in writings:
+                (v,) = self._finer[bits].values(writing)
                 if (token := self._token(v)) is not None:
                     return token
+                if len(writings) == 1 and v.is_finite() and most == _MOST_BITS:
+                    # Where balls are finite the expression is defined, so that rules and arithmetic tell what cancels.
+                    form = canonical(fixed)
+                    writings += dict.fromkeys((named(form), without_cancellation(form)))
         # What thousands of bits do not tell from 0. Where they tell a jump, a pole or an end of the domain from its
-        # neighbourhood no better, as floor(tanh(9999)), rounded numbers would only guess.
+        # neighbourhood no better, as floor(erf(99999)), rounded numbers would only guess.
         return _ZERO if v.is_finite() and v.abs_upper() < flint.arb(2) ** -_TINY else "?"
 
     def _token(self, v: Any) -> Token | None:
@@ -183,42 +188,3 @@ class Sampler:
         if v.is_nan():
             return "nan"
         return float(v) if v.is_exact() else None
-
-
-#: Any value at all, where a ball of finite size cannot tell.
-_ANY = flint.arb(0, flint.arb.pos_inf())
-
-
-def _value(row: Operator, args: tuple[Any, ...]) -> Any:
-    """The value at balls: NaN where it is certainly undefined, the whole line where that, or its size, is unknown."""
-    if all(a.is_finite() for a in args):
-        found = row.in_balls(*args)
-        if not found.is_nan():
-            return found
-        if _undefined(row, args):
-            return found
-        if not all(a.is_exact() for a in args):
-            return _ANY
-    if row.name == "where":
-        condition, first, second = args
-        if condition.is_zero():
-            return second
-        # In Python's and torch's arithmetic NaN is not 0.
-        return first if condition.is_nan() or not condition.contains(0) else _ANY
-    if any(a.is_nan() for a in args):
-        return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
-    if not all(a.is_finite() or a.is_exact() for a in args):
-        return _ANY
-    # Balls know little of poles and infinities.
-    with mpmath.workdps(_DIGITS):
-        numbers = [mpmath.mpf(a.str(_DIGITS, radius=False) if a.is_finite() else float(a)) for a in args]
-        found = row.oracle(*numbers)
-        return flint.arb(mpmath.nstr(found, _DIGITS)) if mpmath.isfinite(found) else flint.arb(float(found))
-
-
-def _undefined(row: Operator, args: tuple[Any, ...]) -> bool:
-    if row.name == "pow":
-        return bool(args[0] < 0) and not args[1].contains_integer()
-    if row.name == "div":
-        return bool(args[0].is_zero() and args[1].is_zero())
-    return bool(args[0] < row.domain[0] or args[0] > row.domain[1])

@@ -6,10 +6,11 @@ import bisect
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from actc.arguments import refused, whole
 from actc.errors import ExpressionError
 from actc.expr import VARIABLES, Expr, apply, hidden, symbol
 from actc.operators import OPERATORS, is_operator, suggestion
@@ -51,6 +52,7 @@ SLOTS: Mapping[str, Sequence[str]] = {"unary": AQUASURF_UNARY, "binary": AQUASUR
 
 #: Names of learnable parameters in the order in which they are put in: PANGAEA §4.1.1.
 PARAMETERS = ("alpha", "beta", "gamma")
+_PARAMETERS_REMEDY = f"write a whole number from 0 to {len(PARAMETERS)}"
 
 _CAFE = {"unary": CAFE_UNARY, "binary": CAFE_BINARY}
 _COATNET_BASELINES = (
@@ -107,14 +109,19 @@ class Space:
     with one to p learnable factors ``alpha``, ``beta``, ``gamma`` on its edges (PANGAEA §4.1.1).
 
     Members are counted with the last slot running fastest. ``len(space)``, ``space[k]`` (negative k counts from the
-    end), iteration and ``space.sample`` need neither time nor memory that grows with the space; ``space.count`` is its
-    size where ``len`` cannot hold it. The same function may occur under many texts: see :func:`actc.unique`.
+    end), slices, iteration and ``space.sample`` need neither time nor memory that grows with the space;
+    ``space.count`` is its size where ``len`` cannot hold it. ``expression in space`` and ``space.index`` look for an
+    expression or text by its spelling, one member after another, as a list does. The same function may occur under many
+    texts: see :func:`actc.unique`.
 
-    Raises ParseError, with a caret, for a text that is no schema, and ExpressionError for a slot that cannot be filled.
+    Raises ParseError, with a caret, for a text that is no schema, ExpressionError for a slot that cannot be filled, and
+    ArgumentError for arguments of another type.
 
     >>> space = Space("binary(unary(x),unary(x))")
     >>> len(space), str(space[2 * 27 * 27 + 2 * 27 + 10])
     (5103, 'x*erfc(x)')
+    >>> [str(e) for e in space[1500:1502]], space.index("x*erfc(x)")
+    (['1*atan(x)', '1*expm1(x)'], 1522)
     >>> len(Space("pangaea"))
     10339202744514
     >>> [str(e) for e in Space("gate(x)*y | gate(x)", gate=["tanh(x)", "sigmoid(x)"])]
@@ -122,8 +129,13 @@ class Space:
     """
 
     def __init__(self, schema: str, *, parameters: int = 0, **slots: Sequence[str]) -> None:
+        if not isinstance(schema, str):
+            raise refused("schema", schema, f"write a text such as 'binary(unary(x),unary(x))', or {', '.join(NAMED)}")
         #: The schema text or name, as given.
         self.name = schema
+        parameters = whole("parameters", parameters, _PARAMETERS_REMEDY, least=0)
+        if parameters > len(PARAMETERS):
+            raise refused("parameters", parameters, _PARAMETERS_REMEDY)
         if schema in NAMED:
             if parameters or slots:
                 raise ExpressionError(f"the space {schema!r} is its paper's; write its schema out to change it")
@@ -131,15 +143,15 @@ class Space:
             schema, parameters, slots = settings.pop("schema"), settings.pop("parameters", 0), settings
         elif schema.isidentifier() and schema not in VARIABLES:
             raise ExpressionError(f"there is no space named {schema!r}{suggestion(schema, NAMED)}: {', '.join(NAMED)}")
-        if not 0 <= parameters <= len(PARAMETERS):
-            raise ExpressionError(f"parameters= is a number from 0 to {len(PARAMETERS)}, got {parameters!r}")
-        texts = {**SLOTS, **slots}
-        for slot in slots:
+        for slot, texts in slots.items():
             if is_operator(slot) or not slot.isidentifier():
                 raise ExpressionError(f"a slot needs a name that is no operator's, and {slot!r} is none")
+            if isinstance(texts, (str, Expr)) or not isinstance(texts, Iterable):
+                raise refused(slot, texts, f"write a list of texts, as in {slot}=['relu(x)', 'tanh(x)']")
+        filling = {**SLOTS, **{slot: tuple(texts) for slot, texts in slots.items()}}
         #: The families that ``|`` joins, in order.
         self.families = tuple(
-            Family(_node(parse_schema(part.replace("n-ary", "n_ary"), texts.keys()), texts), parameters)
+            Family(_node(parse_schema(part.replace("n-ary", "n_ary"), filling.keys()), filling), parameters)
             for part in schema.split("|")
         )
         self._ends = list(itertools.accumulate(family.count for family in self.families))
@@ -152,13 +164,29 @@ class Space:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Expr:
-        """Member ``index``; raises IndexError outside the space."""
-        place = index + self.count if index < 0 else index
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Expr: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Members: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Expr | Members:
+        """Member ``index``, or the members of a slice; raises IndexError outside the space."""
+        if isinstance(index, slice):
+            return Members(self, range(self.count))[index]
+        number = whole("index", index, "write a whole number or a slice; index() finds an expression's")
+        place = number + self.count if number < 0 else number
         if not 0 <= place < self.count:
-            raise IndexError(f"index {index} is outside the {self.count:,} members of {self.name}")
+            raise IndexError(f"index {number} is outside the {self.count:,} members of {self.name}")
         family = bisect.bisect_right(self._ends, place)
         return self.families[family][place - (self._ends[family] - self.families[family].count)]
+
+    def index(self, member: str | Expr) -> int:
+        """The first place of an expression or text with that spelling. Raises ValueError where there is none."""
+        return self[:].index(member)
+
+    def __contains__(self, member: str | Expr) -> bool:
+        return member in self[:]
 
     def __iter__(self) -> Iterator[Expr]:
         return itertools.chain.from_iterable(self.families)
@@ -170,12 +198,50 @@ class Space:
         >>> str(Space("aquasurf_four_node").sample(np.random.default_rng(0)))
         'erfc(softplus(sigmoid(i1e(x))))'
         """
+        if not hasattr(rng, "bytes"):
+            raise refused("rng", rng, "write a generator of numpy, as in numpy.random.default_rng(0)")
         # More random bits than the count has by 64: the bias is below 2^-64.
         size = self.count.bit_length() // 8 + 9
         return self[int.from_bytes(rng.bytes(size), "big") % self.count]
 
     def __repr__(self) -> str:
         return f"actc.Space({self.name!r})"
+
+
+class Members(Sequence[Expr]):
+    """Some members of a space, built when they are asked for."""
+
+    def __init__(self, space: Space, places: Sequence[int] | np.ndarray) -> None:
+        self._space, self._places = space, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Expr: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Members: ...
+
+    def __getitem__(self, index: int | slice) -> Expr | Members:
+        if isinstance(index, slice):
+            return Members(self._space, self._places[index])
+        return self._space[int(self._places[index])]
+
+    def index(self, member: Any, start: int = 0, stop: int | None = None) -> int:
+        """The first place of an expression or text with that spelling. Raises ValueError where there is none."""
+        wanted = parse(member)
+        for place in range(len(self._places))[start:stop]:
+            if self[place] is wanted:
+                return place
+        raise ValueError(f"{wanted} is not among the {self!r}; actc.unique tells which are the same function")
+
+    def __contains__(self, member: Any) -> bool:
+        wanted = parse(member)
+        return any(found is wanted for found in self)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} members of {self._space!r}>"
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""What simplifying one expression costs: milliseconds of CPU time, in families of up to 50 nodes.
+"""What simplifying one expression costs: milliseconds of CPU time, in families of up to 50 nodes, for each purpose.
 
-python bench/simplify.py [--json FILE] prints for each family the median, the 99 % quantile and the worst of the times,
-and the expression that was worst. Families are random trees and random graphs with shared parts over all operators, and
-nests, sums, products, maxima and towers of powers of single ones. The process is warm, the expressions are new to it;
-Python's collector of garbage runs between expressions, not within.
+python bench/simplify.py [--json FILE] prints for each family the quantiles of the times, and the expression that was
+worst; of the random ones a tenth is taken for the purposes that measure errors. Families are random trees and random
+graphs with shared parts over all operators, nests, sums, products, maxima and towers of powers of single ones, and
+members of the three-node space. The process is warm, the expressions are new to it; Python's collector of garbage runs
+between expressions, not within.
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.operators import OPERATORS
 from actc.parsing import parse
 from actc.purposes import simplify
+from actc.spaces import Space
 
 #: Nodes of the largest expressions.
 LARGEST = 50
+
+#: The purposes, and by what the number of random expressions is divided.
+PURPOSES = {"canonical": 1, "stable": 10, "cheap": 10}
+QUANTILES = {"median": 0.5, "90 %": 0.9, "99 %": 0.99}
+
+SPACE = Space("aquasurf_three_node")
 
 _LEAVES = [symbol("x"), symbol("x"), symbol("y"), symbol("beta"), constant(0), constant(2), constant(-1), constant(0.1)]
 _ROWS = [row for row in OPERATORS.values() if row.arguments]
@@ -78,23 +86,25 @@ def families(count: int) -> dict[str, Iterator[Expr]]:
         "maxima": (parse(f"max_n({', '.join(f'{f}({k}*x)' for k in several)})") for f in unary),
         "choices": (parse("".join(f"where({f}(x) > {k}, x, " for k in range(8)) + "x" + ")" * 8) for f in unary),
         "powers": map(parse, powers),
+        "three-node space": (SPACE[k] for k in random.Random(2).sample(range(len(SPACE)), min(count, len(SPACE)))),
     }
 
 
-def measured(name: str, expressions: Iterator[Expr]) -> dict[str, object]:
+def measured(name: str, expressions: Iterator[Expr], purpose: str) -> dict[str, object]:
     """Quantiles of the milliseconds that the members of a family take, and the slowest member."""
     times = []
     for expression in expressions:
         gc.collect(1)
         gc.disable()
         start = time.process_time()
-        simplify(expression)
+        simplify(expression, purpose)
         times.append((1e3 * (time.process_time() - start), str(expression)))
         gc.enable()
     times.sort()
-    quantiles = {q: round(times[int(len(times) * share)][0], 1) for q, share in (("median", 0.5), ("99 %", 0.99))}
+    quantiles = {q: round(times[int(len(times) * share)][0], 1) for q, share in QUANTILES.items()}
     worst, text = times[-1]
-    row = {"family": name, "expressions": len(times), **quantiles, "worst": round(worst, 1), "slowest": text}
+    row = {"purpose": purpose, "family": name, "expressions": len(times), **quantiles}
+    row |= {"worst": round(worst, 1), "slowest": text}
     print("  ".join(f"{key} {str(value)[:60]}" for key, value in row.items()), flush=True)
     return row
 
@@ -106,8 +116,13 @@ def main() -> None:
     chosen = parser.parse_args()
     # What the rows' texts say is read once in a process.
     for row in _ROWS:
-        simplify(apply(row.name, *(symbol("x") for _ in row.arguments)))
-    rows = [measured(name, expressions) for name, expressions in families(chosen.count).items()]
+        for purpose in PURPOSES:
+            simplify(apply(row.name, *(symbol("x") for _ in row.arguments)), purpose)
+    rows = [
+        measured(name, expressions, purpose)
+        for purpose, share in PURPOSES.items()
+        for name, expressions in families(chosen.count // share).items()
+    ]
     if chosen.json:
         machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
         with open(chosen.json, "w", encoding="utf-8") as file:

@@ -67,7 +67,7 @@ def measured(texts: list[str], seed: int) -> list[dict[str, Any]]:
     for start in range(0, POINTS, SLICE):
         here = [Fraction(float(v)) for v in x[start : start + SLICE]]
         for truth, (text, _) in zip(truths, pairs, strict=True):
-            truth[start : start + SLICE] = Sample(text, here).truth
+            truth[start : start + SLICE] = Sample((text,), here).truth
     rows = []
     for truth, (text, form) in zip(truths, pairs, strict=True):
         row: dict[str, Any] = {"text": str(text), "form": str(form), "checked": check(text, x, truth)}

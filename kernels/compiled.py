@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actc.arguments import refused
+from actc.arguments import flag, refused
 from actc.errors import ArgumentError
 from actc.expr import Expr
 from actc.operators import suggestion
@@ -17,7 +17,7 @@ from actc.pipeline import lowered
 
 from .arguments import FLOATING
 from .auto import choice
-from .composed import Composed
+from .composed import Composed, exporting
 from .errors import TensorShapeError, TensorTypeError, UnknownBackendError
 from .key import Key
 from .layout import result_shape
@@ -25,13 +25,15 @@ from .registration import BACKENDS, value
 
 
 def compile(
-    activation: Any, *, safe: bool = False, clamp: float | None = None, backend: str = "auto"
+    activation: Any, *, safe: bool = False, clamp: float | None = None, backend: str = "auto", opaque: bool = False
 ) -> CompiledActivation:
     """The activation as a function of tensors, differentiable to any order.
 
     `activation` is a text, an `Expr`, an item of `actc.library`, or what this function returned. With `safe`, finite
     inputs give finite outputs and finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend`
-    is "auto", "aten" or "triton".
+    is "auto", "aten" or "triton". torch.compile is given composed torch operations, so that it can fuse them with their
+    neighbours; with `opaque`, one operation that runs on the backend, as without torch.compile: not fused, but with the
+    same bits.
 
     Raises `ParseError` for a text that is no expression, `UnknownBackendError` for an unknown backend, and
     `ArgumentError` for the rest that cannot be.
@@ -42,9 +44,10 @@ def compile(
     tensor([0.0000, 0.5000])
     """
     if isinstance(activation, CompiledActivation):
-        if (safe, clamp, backend) != (False, None, "auto"):
+        if (safe, clamp, backend, opaque) != (False, None, "auto", False):
             raise ArgumentError(
-                f"{activation!r} is compiled already: give safe=, clamp= and backend= there, or compile its .expr"
+                f"{activation!r} is compiled already: give safe=, clamp=, backend= and opaque= there, or compile its "
+                ".expr"
             )
         return activation
     expr = parse(activation) if isinstance(activation, str) else getattr(activation, "expr", activation)
@@ -54,7 +57,7 @@ def compile(
             f"not {type(activation).__name__}"
         )
     initial = getattr(activation, "initial", {})
-    return CompiledActivation(expr, safe=safe, clamp=clamp, backend=backend, initial=initial)
+    return CompiledActivation(expr, safe=safe, clamp=clamp, backend=backend, opaque=opaque, initial=initial)
 
 
 class CompiledActivation:
@@ -67,9 +70,10 @@ class CompiledActivation:
     float64 inputs and in float32 for others. Derivatives of any order, torch.func, torch.compile, torch.export and
     ONNX export work, and subclasses of Tensor, with these limits:
 
-    - torch.compile, ONNX and subclasses that know torch's own operations alone (DTensor, jagged nested tensors) compute
-      in float32, or in float64 for float64 inputs and for constants beyond float32's range; the subclasses have first
-      derivatives, and torch refuses double backward through torch.compile.
+    - torch.compile (unless `opaque`), ONNX and subclasses that know torch's own operations alone (DTensor, jagged
+      nested tensors) compute in float32, or in float64 for float64 inputs and for constants beyond float32's range, so
+      that the last bits may differ; the subclasses have first derivatives, and torch refuses double backward through
+      torch.compile.
     - An ONNX model is exported from the module, not from an `ExportedProgram`, which holds operations of actc: a
       process that loads one with torch.export.load first imports actc.kernels. What ONNX lacks is accurate to float32's
       precision, also for float64.
@@ -90,7 +94,14 @@ class CompiledActivation:
     )
 
     def __init__(
-        self, expr: Expr, *, safe: bool, clamp: float | None, backend: str, initial: Mapping[str, float] = {}
+        self,
+        expr: Expr,
+        *,
+        safe: bool,
+        clamp: float | None,
+        backend: str,
+        opaque: bool = False,
+        initial: Mapping[str, float] = {},
     ) -> None:
         self.expr = expr
         #: The expression with safety written out; what is computed.
@@ -101,7 +112,12 @@ class CompiledActivation:
         self.parameters: tuple[str, ...] = expr.parameters
         #: Values at which the library starts parameters; the others start at 1.
         self.initial: Mapping[str, float] = {name: float(initial[name]) for name in self.parameters if name in initial}
-        self._options: Mapping[str, Any] = {"safe": safe, "clamp": clamp, "backend": _known(backend)}
+        self._options: Mapping[str, Any] = {
+            "safe": safe,
+            "clamp": clamp,
+            "backend": _known(backend),
+            "opaque": flag("opaque", opaque),
+        }
         order = (0,) * len(self.variables + self.parameters)
         key = Key(str(self.lowered), self.variables, self.parameters, order, backend)
         self._key = str(key)
@@ -173,7 +189,7 @@ class CompiledActivation:
         self._check(inputs, params)
         if torch.onnx.is_in_onnx_export():
             return self._composed.in_onnx(*inputs, *params)
-        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        if torch.compiler.is_compiling() and not (exporting() or self._options["opaque"]):
             return self._composed.forward(*inputs, *params)
         return torch.ops.actc.forward.default(inputs, params, self._key)
 

@@ -63,8 +63,8 @@ class Composed:
     def gradients(self, grad: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """`grad` times each partial derivative, summed to the shape and converted to the type of each argument."""
         compute = self._compute_type(tensors[: self._count])
-        values = self._gradient(*(each.to(compute) for each in tensors))
-        scale = grad.to(compute)
+        values = self._gradient(*(_converted(each, compute) for each in tensors))
+        scale = _converted(grad, compute)
         return tuple(
             _stored((scale * value).sum_to_size(each.shape), each.dtype, limited)
             for value, each, limited in zip(values, tensors, self._saturate_gradient, strict=True)
@@ -89,7 +89,7 @@ class Composed:
     def _evaluated(self, function: TensorFunction, tensors: Sequence[Tensor]) -> Tensor:
         inputs = tensors[: self._count]
         shape, dtype, compute = result_shape(inputs), result_dtype(inputs), self._compute_type(inputs)
-        (value,) = function(*(each.to(compute) for each in tensors))
+        (value,) = function(*(_converted(each, compute) for each in tensors))
         if not isinstance(value, Tensor):
             return torch.full(shape, value, dtype=dtype, device=inputs[0].device)
         if value.shape != shape:
@@ -116,6 +116,11 @@ def _differentiable(composed: Composed) -> type[torch.autograd.Function]:
     return ComposedFunction
 
 
+def exporting() -> bool:
+    """Whether torch.export traces; `torch.compiler.is_exporting` is true for all that torch 2.11 compiles."""
+    return torch.compiler._is_exporting_flag
+
+
 def fits_float32(instruction: Instruction) -> bool:
     """Whether an instruction is no constant that float32 would make zero or infinity of."""
     if not instruction.value or not math.isfinite(instruction.value):
@@ -128,4 +133,10 @@ def _stored(value: Tensor, dtype: torch.dtype, saturate: bool) -> Tensor:
     if saturate:
         largest = torch.finfo(dtype).max
         value = value.clamp(-largest, largest)
-    return value.to(dtype)
+    return _converted(value, dtype)
+
+
+def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    # A conversion that is none gives the tensor itself: torch 2.11, which makes every tensor inside a Function a result
+    # of it, would then have one result twice, and lose its gradient without a word.
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)

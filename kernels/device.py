@@ -76,19 +76,36 @@ def on_nvidia(_semantic=None):
     return tl.constexpr(_semantic.builder.options.backend_name == "cuda")
 
 
+# Tables are passed on as they are: a tuple that is taken out of one is no constant any more in Triton 3.6.
+@triton.constexpr_function
+def length(table):
+    return len(table)
+
+
+@triton.constexpr_function
+def item(table, i):
+    return table[i]
+
+
+@triton.jit
+def typed(c: tl.constexpr, x):
+    """The number ``c`` in x's type: Triton 3.6 rounds those that ``tl.fma`` is given to float32."""
+    return tl.full((), c, x.dtype)
+
+
 @triton.jit
 def horner(t, c: tl.constexpr):
     """The polynomial with coefficients ``c``, lowest first."""
-    y = tl.fma(t, c[len(c) - 1], c[len(c) - 2])
-    for i in tl.static_range(len(c) - 3, -1, -1):
-        y = tl.fma(y, t, c[i])
+    y = tl.fma(t, typed(item(c, length(c) - 1), t), typed(item(c, length(c) - 2), t))
+    for i in tl.static_range(length(c) - 3, -1, -1):
+        y = tl.fma(y, t, typed(item(c, i), t))
     return y
 
 
 @triton.jit
 def polynomial(t, pair: tl.constexpr):
     """By the first coefficients of the pair in float32, by the second in float64."""
-    return horner(t, pair[1]) if t.dtype == tl.float64 else horner(t, pair[0])
+    return horner(t, item(pair, 1)) if t.dtype == tl.float64 else horner(t, item(pair, 0))
 
 
 @triton.jit
@@ -196,9 +213,10 @@ def exp_reduced(x):
     # Adding 1.5·2^23 rounds to a whole number, which the lowest bits of the sum then hold. The first part of log 2 has
     # so few bits that its product with n is exact, fused or not.
     if x.dtype == tl.float64:
-        t = tl.fma(x, 1.4426950408889634, 6755399441055744.0)
+        t = tl.fma(x, typed(1.4426950408889634, x), 6755399441055744.0)
         n = t - 6755399441055744.0
-        r = tl.fma(n, -1.90821492927058770002e-10, tl.fma(n, -6.93147180369123816490e-01, x))
+        near = tl.fma(n, typed(-6.93147180369123816490e-01, n), x)
+        r = tl.fma(n, typed(-1.90821492927058770002e-10, n), near)
         i = bits(t) - 0x4338000000000000
     else:
         t = tl.fma(x, 1.4426950408889634, 12582912.0)
@@ -211,7 +229,7 @@ def exp_reduced(x):
 @triton.jit
 def expm1_of_rest(r):
     """e^r − 1 for |r| ≤ log(2)/2."""
-    return tl.fma(r * r, polynomial(r, EXP.value), r)
+    return tl.fma(r * r, polynomial(r, EXP), r)
 
 
 @triton.jit
@@ -269,7 +287,7 @@ def exp_within(x):
 @triton.jit
 def log_of_rest(f):
     """log(1 + f) for f from -1/4 to 1/2."""
-    return tl.fma(f * f, polynomial(f, LOG.value), f)
+    return tl.fma(f * f, polynomial(f, LOG), f)
 
 
 @triton.jit
@@ -288,7 +306,7 @@ def split(x):
 def log_finite(x, shift):
     """log x + shift·log 2 for normal finite x > 0."""
     e, f = split(x)
-    return tl.fma(e + shift, 0.6931471805599453, log_of_rest(f))
+    return tl.fma(e + shift, typed(0.6931471805599453, e), log_of_rest(f))
 
 
 @triton.jit
@@ -306,7 +324,7 @@ def log1p_finite(x, shift):
         scale = number(0x40800000 - i)
     # By 4·2^-e, which is normal for every e.
     f = tl.fma(x * scale, 0.25, tl.fma(scale, 0.25, -1.0))
-    return tl.fma(e, 0.6931471805599453, log_of_rest(f))
+    return tl.fma(e, typed(0.6931471805599453, e), log_of_rest(f))
 
 
 @triton.jit
@@ -451,7 +469,7 @@ def expm1(x):
     # Not reduced where the two terms below would cancel.
     i = tl.where(near, 0, i)
     r = tl.where(near, x, r)
-    p = tl.fma(r * r, polynomial(r, EXP_WIDE.value), r)
+    p = tl.fma(r * r, polynomial(r, EXP_WIDE), r)
     # 2^i·(e^r − 1) + (2^i − 1), by halves, since 2^i itself may be beyond the range. What rounding adds to 2^i/2 − 1/2
     # is half a unit for one i: it is taken from p.
     if x.dtype == tl.float64:
@@ -504,7 +522,7 @@ def log_pair(x):
     s = f * inverse
     s_low = tl.fma(-s, f - (d - 2), tl.fma(-s, d, f)) * inverse
     u = s * s
-    low = tl.fma(s * u, polynomial(u, ATANH.value), tl.fma(s_low, u, s_low))
+    low = tl.fma(s * u, polynomial(u, ATANH), tl.fma(s_low, u, s_low))
     s += s
     high = first + s
     low = tl.fma(low, 2.0, rest) + (s - (high - first))
@@ -617,10 +635,10 @@ def quarter_turns(x):
         m = (((i & 0xFFFFFFFFFFFFF) | 0x10000000000000) << 11).to(tl.uint64)
         index = first >> 6
         shift = (first & 63).to(tl.uint64)
-        w0 = word(index, 0, 16, TWO_OVER_PI_64.value)
-        w1 = word(index, 1, 16, TWO_OVER_PI_64.value)
-        w2 = word(index, 2, 16, TWO_OVER_PI_64.value)
-        w3 = word(index, 3, 16, TWO_OVER_PI_64.value)
+        w0 = word(index, 0, 16, TWO_OVER_PI_64)
+        w1 = word(index, 1, 16, TWO_OVER_PI_64)
+        w2 = word(index, 2, 16, TWO_OVER_PI_64)
+        w3 = word(index, 3, 16, TWO_OVER_PI_64)
         a1 = ((w1 << shift) | ((w2 >> 1) >> (63 - shift))) * m
         middle = a1 + tl.umulhi((w2 << shift) | ((w3 >> 1) >> (63 - shift)), m)
         a0 = ((w0 << shift) | ((w1 >> 1) >> (63 - shift))) * m
@@ -633,10 +651,10 @@ def quarter_turns(x):
         m = (((i & 0x7FFFFF) | 0x800000) << 8).to(tl.uint32, bitcast=True).to(tl.uint64)
         index = first >> 5
         shift = (first & 31).to(tl.uint64)
-        w0 = word(index, 0, 4, TWO_OVER_PI_32.value)
-        w1 = word(index, 1, 4, TWO_OVER_PI_32.value)
-        w2 = word(index, 2, 4, TWO_OVER_PI_32.value)
-        w3 = word(index, 3, 4, TWO_OVER_PI_32.value)
+        w0 = word(index, 0, 4, TWO_OVER_PI_32)
+        w1 = word(index, 1, 4, TWO_OVER_PI_32)
+        w2 = word(index, 2, 4, TWO_OVER_PI_32)
+        w3 = word(index, 3, 4, TWO_OVER_PI_32)
         a0 = (((w0 << 32) | w1) << shift) >> 32
         a1 = (((w1 << 32) | w2) << shift) >> 32
         a2 = (((w2 << 32) | w3) << shift) >> 32
@@ -649,9 +667,9 @@ def quarter_turns(x):
 @triton.jit
 def word(index, offset: tl.constexpr, most: tl.constexpr, table: tl.constexpr):
     """``table[index + offset]`` for an index from 0 to ``most``."""
-    w = tl.full(index.shape, table[offset], tl.uint64)
+    w = tl.full(index.shape, item(table, offset), tl.uint64)
     for i in tl.static_range(1, most + 1):
-        w = tl.where(index == i, tl.full(index.shape, table[offset + i], tl.uint64), w)
+        w = tl.where(index == i, tl.full(index.shape, item(table, offset + i), tl.uint64), w)
     return w
 
 
@@ -663,15 +681,16 @@ def sine_and_cosine(x):
     # π·2^-65 in two numbers, and so the product with it: r + low.
     if x.dtype == tl.float64:
         r = distance * 8.515303950216386e-20
-        low = tl.fma(distance, 3.319411800407449e-36, tl.fma(distance, 8.515303950216386e-20, -r))
+        missed = tl.fma(distance, typed(8.515303950216386e-20, distance), -r)
+        low = tl.fma(distance, typed(3.319411800407449e-36, distance), missed)
     else:
         r = distance * 8.515304187176306e-20
         low = tl.fma(distance, -2.36959920011902e-27, tl.fma(distance, 8.515304187176306e-20, -r))
     r = tl.where(small, x, r)
     low = tl.where(small, 0.0, low)
     u = r * r
-    cosine = 1 + tl.fma(-r, low, tl.fma(u * u, polynomial(u, COS.value), -0.5 * u))
-    sine = r + tl.fma(cosine, low, r * u * polynomial(u, SIN.value))
+    cosine = 1 + tl.fma(-r, low, tl.fma(u * u, polynomial(u, COS), -0.5 * u))
+    sine = r + tl.fma(cosine, low, r * u * polynomial(u, SIN))
     return tl.where(small, 0, q), sine, cosine
 
 
@@ -719,7 +738,7 @@ def half_angle(a):
     large = a > 0.5
     u = tl.where(large, tl.fma(a, -0.5, 0.5), a * a)
     z = tl.where(large, sqrt(u), a)
-    return large, z, z * u * polynomial(u, ASIN.value)
+    return large, z, z * u * polynomial(u, ASIN)
 
 
 @triton.jit
@@ -743,7 +762,7 @@ def atan(x):
     large = a > 1
     z = tl.where(large, reciprocal_near(a), a)
     u = z * z
-    rest = z * u * polynomial(u, ATAN.value)
+    rest = z * u * polynomial(u, ATAN)
     return with_sign(tl.where(large, quarter_turn_minus(z, rest), z + rest), x)
 
 
@@ -754,14 +773,14 @@ def atan(x):
 def tanh(x):
     a = tl.abs(x)
     far = 1 - 2 * reciprocal_near(exp_within(2 * limited(a, 0.0, 20.0)) + 1)
-    return with_sign(tl.where(a < 0.6, odd_polynomial(a, TANH.value), far), x)
+    return with_sign(tl.where(a < 0.6, odd_polynomial(a, TANH), far), x)
 
 
 @triton.jit
 def sinh(x):
     a = tl.abs(x)
     e = scaled_exp(0.5, a, 0.0)
-    return with_sign(tl.where(a < 1, odd_polynomial(a, SINH.value), e - 0.25 * reciprocal_near(e)), x)
+    return with_sign(tl.where(a < 1, odd_polynomial(a, SINH), e - 0.25 * reciprocal_near(e)), x)
 
 
 @triton.jit
@@ -777,7 +796,7 @@ def asinh(x):
     root = tl.where(a < 1073741824.0, root_near(tl.fma(a, a, 1.0)), a)
     far = log_finite(tl.fma(a, 0.5, 0.5 * root), 1.0)
     far = tl.where(a < INF, far, a)
-    return with_sign(tl.where(a < 1, odd_polynomial(a, ASINH.value), far), x)
+    return with_sign(tl.where(a < 1, odd_polynomial(a, ASINH), far), x)
 
 
 @triton.jit
@@ -803,8 +822,8 @@ def erf(x):
     u = a * a
     # 1 from there on, to the last digit.
     b = limited(a, 0.0, 6.0) if x.dtype == tl.float64 else limited(a, 0.0, 4.0)
-    far = 1 - exp_within(polynomial(b, ERF_TAIL.value))
-    return with_sign(tl.where(a < 1, tl.fma(a, polynomial(u, ERF.value), a), far), x)
+    far = 1 - exp_within(polynomial(b, ERF_TAIL))
+    return with_sign(tl.where(a < 1, tl.fma(a, polynomial(u, ERF), a), far), x)
 
 
 @triton.jit
@@ -814,7 +833,7 @@ def erfc_tail(a, factor, square, low):
     inverse = reciprocal_near(a + 3)
     t = tl.fma(inverse, -6.0, 1.0)
     t = tl.fma(tl.fma(-a, t, tl.fma(t + 1, -3.0, a)), inverse, t)
-    return scaled_exp(factor * quotient_near(polynomial(t, ERFCX.value), tl.fma(a, 2.0, 1.0)), -square, -low)
+    return scaled_exp(factor * quotient_near(polynomial(t, ERFCX), tl.fma(a, 2.0, 1.0)), -square, -low)
 
 
 @triton.jit
@@ -828,34 +847,34 @@ def erfc(x):
 @triton.jit
 def i0e(x):
     a = tl.abs(x)
-    near = polynomial(a * a, I0E_NEAR.value) * exp_within(-limited(a, 0.0, 8.0))
-    far = polynomial(tl.fma(reciprocal_near(a), 16.0, -1.0), I0E_FAR.value) * inverse_root(a)
+    near = polynomial(a * a, I0E_NEAR) * exp_within(-limited(a, 0.0, 8.0))
+    far = polynomial(tl.fma(reciprocal_near(a), 16.0, -1.0), I0E_FAR) * inverse_root(a)
     return tl.where(a < 8, near, far)
 
 
 @triton.jit
 def i1e(x):
     a = tl.abs(x)
-    near = polynomial(a * a, I1E_NEAR.value) * exp_within(-limited(a, 0.0, 8.0)) * a
-    far = polynomial(tl.fma(reciprocal_near(a), 16.0, -1.0), I1E_FAR.value) * inverse_root(a)
+    near = polynomial(a * a, I1E_NEAR) * exp_within(-limited(a, 0.0, 8.0)) * a
+    far = polynomial(tl.fma(reciprocal_near(a), 16.0, -1.0), I1E_FAR) * inverse_root(a)
     return with_sign(tl.where(a < 8, near, far), x)
 
 
 @triton.jit
 def i0e_minus_i1e(x):
     a = tl.abs(x)
-    near = polynomial(tl.fma(a, 0.25, -1.0), SLOPE_NEAR.value) * exp_within(-0.5 * limited(a, 0.0, 8.0))
+    near = polynomial(tl.fma(a, 0.25, -1.0), SLOPE_NEAR) * exp_within(-0.5 * limited(a, 0.0, 8.0))
     inverse = reciprocal_near(a)
-    far = polynomial(tl.fma(inverse, 16.0, -1.0), SLOPE_FAR.value) * inverse_root(a) * inverse
+    far = polynomial(tl.fma(inverse, 16.0, -1.0), SLOPE_FAR) * inverse_root(a) * inverse
     return tl.where(a < 8, near, far)
 
 
 @triton.jit
 def i1e_slope(x):
     a = tl.abs(x)
-    near = polynomial(tl.fma(a, 0.25, -1.0), I1E_SLOPE_NEAR.value) * exp_within(-0.5 * limited(a, 0.0, 8.0))
+    near = polynomial(tl.fma(a, 0.25, -1.0), I1E_SLOPE_NEAR) * exp_within(-0.5 * limited(a, 0.0, 8.0))
     inverse = reciprocal_near(a)
-    far = polynomial(tl.fma(inverse, 16.0, -1.0), I1E_SLOPE_FAR.value) * inverse_root(a) * inverse
+    far = polynomial(tl.fma(inverse, 16.0, -1.0), I1E_SLOPE_FAR) * inverse_root(a) * inverse
     return tl.where(a < 8, near, far)
 
 
@@ -973,7 +992,7 @@ def fast_exp(x):
 
 @triton.jit
 def fast_expm1(x):
-    near = x * horner(x, EXPM1_FAST.value)
+    near = x * horner(x, EXPM1_FAST)
     return tl.where(tl.abs(x) < 0.5, near, exp2_normal(x * 1.4426950408889634) - 1)
 
 
@@ -984,7 +1003,7 @@ def fast_log(x):
 
 @triton.jit
 def fast_log1p(x):
-    near = x * horner(x, LOG1P_FAST.value)
+    near = x * horner(x, LOG1P_FAST)
     return tl.where(tl.abs(x) < 0.25, near, log2_normal(1 + x) * 0.6931471805599453)
 
 
@@ -1079,7 +1098,7 @@ def hypot_scaled_near(x, y):
 def odd_short(x, c: tl.constexpr):
     """x + x³·P(x²)."""
     u = x * x
-    return tl.fma(x * u, horner(u, c), x) if len(c) > 1 else tl.fma(x * u, c[0], x)
+    return tl.fma(x * u, horner(u, c), x) if length(c) > 1 else tl.fma(x * u, item(c, 0), x)
 
 
 @triton.jit
@@ -1090,9 +1109,9 @@ def quarter_turns_short(x):
     m = (((i & 0x7FFFFF) | 0x800000) << 8).to(tl.uint32, bitcast=True).to(tl.uint64)
     index = first >> 5
     shift = (first & 31).to(tl.uint64)
-    w0 = word(index, 0, 4, TWO_OVER_PI_32.value)
-    w1 = word(index, 1, 4, TWO_OVER_PI_32.value)
-    w2 = word(index, 2, 4, TWO_OVER_PI_32.value)
+    w0 = word(index, 0, 4, TWO_OVER_PI_32)
+    w1 = word(index, 1, 4, TWO_OVER_PI_32)
+    w2 = word(index, 2, 4, TWO_OVER_PI_32)
     a0 = (((w0 << 32) | w1) << shift) >> 32
     a1 = (((w1 << 32) | w2) << shift) >> 32
     return ((((a0 * m) << 32) + a1 * m) >> 32).to(tl.uint32)
@@ -1103,7 +1122,7 @@ def sine_of_quarters(turns, a, small, sign):
     """The sine of so many quarter turns, where ``small`` of a; its sign changed where ``sign`` is negative."""
     # All but a half turn or none is left to the polynomial: π/2 at most.
     r = (turns << 1).to(tl.int32, bitcast=True).to(tl.float32) * 7.314590396335798e-10
-    y = odd_short(tl.where(small, a, r), SIN_WIDE_FAST.value)
+    y = odd_short(tl.where(small, a, r), SIN_WIDE_FAST)
     half = tl.where(small, 0, (turns + 0x40000000).to(tl.int32, bitcast=True))
     return number(bits(y) ^ ((half ^ sign) & -0x80000000))
 
@@ -1128,7 +1147,7 @@ def fast_tan(x):
     turns = quarter_turns_short(a)
     small = a < 0.785398
     r = (turns << 2).to(tl.int32, bitcast=True).to(tl.float32) * 3.657295198167899e-10
-    y = odd_short(tl.where(small, a, r), TAN_FAST.value)
+    y = odd_short(tl.where(small, a, r), TAN_FAST)
     odd = ((turns + 0x20000000) & 0x40000000) != 0
     y = tl.where(odd & ~small, -reciprocal_near(y), y)
     y = number(bits(y) ^ (bits(x) & -0x80000000))
@@ -1139,7 +1158,7 @@ def fast_tan(x):
 def fast_asin(x):
     a = tl.abs(x)
     large = a > 0.5
-    p = odd_short(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST.value)
+    p = odd_short(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST)
     return with_sign(tl.where(large, tl.fma(p, -2.0, 1.5707963267948966), p), x)
 
 
@@ -1147,7 +1166,7 @@ def fast_asin(x):
 def fast_acos(x):
     a = tl.abs(x)
     large = a > 0.5
-    p = odd_short(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST.value)
+    p = odd_short(tl.where(large, sqrt_normal(tl.fma(a, -0.5, 0.5)), a), ASIN_FAST)
     p = tl.where(x < 0, -p, p)
     far = tl.where(x < 0, tl.fma(p, 2.0, 3.141592653589793), 2 * p)
     return tl.where(large, far, 1.5707963267948966 - p)
@@ -1157,7 +1176,7 @@ def fast_acos(x):
 def fast_atan(x):
     a = tl.abs(x)
     large = a > 1
-    p = odd_short(tl.where(large, reciprocal_near(a), a), ATAN_FAST.value)
+    p = odd_short(tl.where(large, reciprocal_near(a), a), ATAN_FAST)
     return with_sign(tl.where(large, 1.5707963267948966 - p, p), x)
 
 
@@ -1166,7 +1185,7 @@ def fast_sinh(x):
     a = tl.abs(x)
     e = exp2_normal(tl.fma(a, 1.4426950408889634, -1.0))
     far = tl.fma(reciprocal_near(e), -0.25, e)
-    return with_sign(tl.where(a < 1, odd_short(a, SINH_FAST.value), far), x)
+    return with_sign(tl.where(a < 1, odd_short(a, SINH_FAST), far), x)
 
 
 @triton.jit
@@ -1184,7 +1203,7 @@ def fast_tanh(x):
 def tanh_by_exp(x):
     a = tl.abs(x)
     far = tl.fma(reciprocal_near(exp2_normal(a * 2.8853900817779268) + 1), -2.0, 1.0)
-    return with_sign(tl.where(a < 0.6, odd_short(a, TANH_FAST.value), far), x)
+    return with_sign(tl.where(a < 0.6, odd_short(a, TANH_FAST), far), x)
 
 
 @triton.jit
@@ -1193,7 +1212,7 @@ def fast_asinh(x):
     # Halves, since 2a may be beyond the range; and so may a².
     root = tl.where(a < 1e9, sqrt_normal(tl.fma(a, a, 1.0)), a)
     far = tl.fma(log2_normal(tl.fma(a, 0.5, 0.5 * root)), 0.6931471805599453, 0.6931471805599453)
-    return with_sign(tl.where(a < 1, odd_short(a, ASINH_FAST.value), far), x)
+    return with_sign(tl.where(a < 1, odd_short(a, ASINH_FAST), far), x)
 
 
 @triton.jit
@@ -1209,21 +1228,21 @@ def fast_acosh(x):
 def fast_atanh(x):
     a = tl.abs(x)
     far = log2_normal((1 + a) * reciprocal_near(1 - a)) * 0.34657359027997264
-    return with_sign(tl.where(a < 0.5, odd_short(a, ATANH_WIDE_FAST.value), far), x)
+    return with_sign(tl.where(a < 0.5, odd_short(a, ATANH_WIDE_FAST), far), x)
 
 
 @triton.jit
 def fast_erf(x):
     a = tl.abs(x)
-    far = 1 - exp2_normal(horner(limited(a, 0.0, 4.0), ERF_TAIL_BINARY_FAST.value))
-    return with_sign(tl.where(a < 1, tl.fma(a, horner(a * a, ERF_FAST.value), a), far), x)
+    far = 1 - exp2_normal(horner(limited(a, 0.0, 4.0), ERF_TAIL_BINARY_FAST))
+    return with_sign(tl.where(a < 1, tl.fma(a, horner(a * a, ERF_FAST), a), far), x)
 
 
 @triton.jit
 def erfc_by_exp(a, square):
     """erfc a for a ≥ 0, given a²."""
     q = reciprocal_near(tl.fma(a, 0.45, 1.0))
-    return q * horner(q, ERFC_FAST.value) * exp4_near(square * -0.7213475204444817)
+    return q * horner(q, ERFC_FAST) * exp4_near(square * -0.7213475204444817)
 
 
 @triton.jit
@@ -1250,25 +1269,25 @@ def whole_range(a):
 @triton.jit
 def fast_i0e(x):
     _q, root, t = whole_range(tl.abs(x))
-    return horner(t, I0E_FAST.value) * root
+    return horner(t, I0E_FAST) * root
 
 
 @triton.jit
 def fast_i1e(x):
     q, root, t = whole_range(tl.abs(x))
-    return horner(t, I1E_FAST.value) * (root * (limited(x, -3.4028234663852886e38, 3.4028234663852886e38) * q))
+    return horner(t, I1E_FAST) * (root * (limited(x, -3.4028234663852886e38, 3.4028234663852886e38) * q))
 
 
 @triton.jit
 def fast_i0e_minus_i1e(x):
     q, root, t = whole_range(tl.abs(x))
-    return horner(t, SLOPE_FAST.value) * (root * q)
+    return horner(t, SLOPE_FAST) * (root * q)
 
 
 @triton.jit
 def fast_i1e_slope(x):
     q, root, t = whole_range(tl.abs(x))
-    return horner(t, I1E_SLOPE_FAST.value) * (root * q)
+    return horner(t, I1E_SLOPE_FAST) * (root * q)
 
 
 @triton.jit
@@ -1286,7 +1305,7 @@ def fast_silu(x):
 def log1p_of_exp(x):
     """log(1 + e^-|x|)."""
     e = exp4_near(tl.abs(x) * -0.7213475204444817)
-    return e * horner(e, LOG1P_UNIT_FAST.value)
+    return e * horner(e, LOG1P_UNIT_FAST)
 
 
 @triton.jit

@@ -21,6 +21,7 @@ from .arguments import (
     starting_values,
 )
 from .compiled import CompiledActivation, compile
+from .composed import exporting
 from .errors import TensorShapeError
 from .registration import forward_mode, primals
 
@@ -53,9 +54,9 @@ class Activation(nn.Module):
     the value used never leaves the bounds. Where a step of the optimizer has carried a parameter outside, gradients
     that push further out are dropped, and those that pull back in pass.
 
-    `safe`, `clamp` and `backend` are those of `actc.compile`. `inplace` is accepted because timm and torchvision pass
-    it, and has no effect: the result never shares memory with the input. The module takes as many tensors as the
-    expression has variables, and stays a single call in `torch.fx` graphs.
+    `safe`, `clamp`, `backend` and `opaque` are those of `actc.compile`. `inplace` is accepted because timm and
+    torchvision pass it, and has no effect: the result never shares memory with the input. The module takes as many
+    tensors as the expression has variables, and stays a single call in `torch.fx` graphs.
 
     Raises `ArgumentError` for options that cannot be, and for parameters that do not exist, cannot be attributes or
     start outside their bounds; `TensorShapeError` for shapes that do not fit; and the errors of `actc.compile`.
@@ -80,12 +81,13 @@ class Activation(nn.Module):
         safe: bool = False,
         clamp: float | None = None,
         backend: str = "auto",
+        opaque: bool = False,
         inplace: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self._function = compile(text, safe=safe, clamp=clamp, backend=backend)
+        self._function = compile(text, safe=safe, clamp=clamp, backend=backend, opaque=opaque)
         names = self._function.parameters
         # An activation without parameters takes any of the options, so that they may be the same for all.
         size = parameter_shape(per, channels, shape) if names else ()
@@ -208,7 +210,7 @@ def _is_rate(value: Any) -> bool:
 
 
 def _bounded(parameter: Tensor, low: float, high: float) -> Tensor:
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if exporting() or torch.jit.is_tracing():
         # A strict export detaches what goes through a Function, and TorchScript cannot store one.
         return parameter.clamp(low, high)
     function = _Bounded if torch.compiler.is_compiling() else _BoundedForTransforms

@@ -18,7 +18,8 @@ class Unfit(Exception):
 @dataclass(frozen=True)
 class Place:
     """An operand's kind. For a vector, the result is [outer, `channels`, `inner`] in memory order, and the operand's
-    dimensions in the order `order` are the channels; `as_it_is`: so they lie in memory already."""
+    dimensions in the order `order` are the channels. `as_it_is`: it lies in memory so already, or, with a value for
+    each element, as the result does."""
 
     kind: str
     channels: int = 1
@@ -30,7 +31,9 @@ class Place:
 def place(operand: Tensor, result: Tensor) -> Place:
     """How `operand` lies; both may be meta tensors. Raises `Unfit` where it is broadcast over separate dimensions."""
     if operand.shape == result.shape:
-        return Place(ELEMENT)
+        # Along a dimension of one element nothing is ever stepped.
+        steps = zip(operand.shape, operand.stride(), result.stride(), strict=True)
+        return Place(ELEMENT, as_it_is=all(size == 1 or a == b for size, a, b in steps))
     missing = result.dim() - operand.dim()
     order = tuple(range(operand.dim()))
     if operand.numel() == 1:

@@ -62,6 +62,7 @@ def replace(
     safe: bool = False,
     clamp: float | None = None,
     backend: str = "auto",
+    opaque: bool = False,
     each_call: bool = False,
     example_input: Any = None,
 ) -> Replacement:
@@ -83,12 +84,12 @@ def replace(
     `GraphModule` with the same submodules, parameters and names, right in training and in evaluation, whose optional
     arguments keep their defaults unless `example_input` names them. Otherwise `report.model` is `model`.
 
-    `per`, `channel_dim`, `initial`, `bounds`, `safe`, `clamp` and `backend` are those of `Activation`. For parameters
-    per channel or neuron, the size at each place is taken from one pass of `example_input` in evaluation mode, which
-    leaves training mode and random numbers as they were: a tensor, a tuple of arguments, or a mapping of them by name.
-    The activations take their training mode from what they replace, and device and type from it or the parameters
-    before it. Optimizers and wrappers such as DistributedDataParallel have to be made afterwards, to know the new
-    parameters. An activation never writes into its input, not even where the one that it replaces did.
+    `per`, `channel_dim`, `initial`, `bounds`, `safe`, `clamp`, `backend` and `opaque` are those of `Activation`. For
+    parameters per channel or neuron, the size at each place is taken from one pass of `example_input` in evaluation
+    mode, which leaves training mode and random numbers as they were: a tensor, a tuple of arguments, or a mapping of
+    them by name. The activations take their training mode from what they replace, and device and type from it or the
+    parameters before it. Optimizers and wrappers such as DistributedDataParallel have to be made afterwards, to know
+    the new parameters. An activation never writes into its input, not even where the one that it replaces did.
 
     Raises `ReplacementError` when there is nothing to replace, naming what the model holds, or when it cannot be done,
     and the errors of `Activation`; the model is then as it was.
@@ -105,7 +106,7 @@ def replace(
     if isinstance(model, torch.jit.ScriptModule):
         raise ReplacementError("torch.jit has compiled this model already: replace in the model first, then script it")
     wanted, example = Wanted(what), _Example(model, example_input)
-    function = compile(activation, safe=safe, clamp=clamp, backend=backend)
+    function = compile(activation, safe=safe, clamp=clamp, backend=backend, opaque=opaque)
     flag("each_call", each_call)
     whole("channel_dim", channel_dim, "write a dimension of the input, as in channel_dim=-1")
     sized = bool(function.parameters) and per in ("channel", "neuron")

@@ -82,30 +82,36 @@ class TritonKernel:
         return AtenKernel(self._key)
 
     def _forward_plan(self, operands: _Descriptions) -> _Plan | str:
-        return self._plan(operands, None)
+        return self._plan(operands, None, None)
 
     def _backward_plan(self, asked: tuple[_Descriptions, tuple[int, ...]]) -> _Plan | str:
-        described, needed = asked
-        return self._plan(described[1:], needed)
+        (grad, *operands), needed = asked
+        return self._plan(tuple(operands), grad, needed)
 
-    def _plan(self, operands: _Descriptions, needed: tuple[int, ...] | None) -> _Plan | str:
+    def _plan(
+        self, operands: _Descriptions, grad: _Description | None, needed: tuple[int, ...] | None
+    ) -> _Plan | str:
         try:
-            return _Plan(self._key, operands, needed)
+            return _Plan(self._key, operands, grad, needed)
         except Unfit as reason:
             warnings.warn(f"{self._key.expression} runs as composed torch operations: {reason}", stacklevel=2)
             return str(reason)
 
 
 class _Plan:
-    """What `forward` or `backward` does with operands of these descriptions: `needed` is None for the value."""
+    """What `forward` or `backward` does with tensors of these descriptions: `grad` and `needed` are None for the
+    value."""
 
-    def __init__(self, key: Key, operands: _Descriptions, needed: tuple[int, ...] | None) -> None:
+    def __init__(
+        self, key: Key, operands: _Descriptions, grad: _Description | None, needed: tuple[int, ...] | None
+    ) -> None:
         like = empty_result([_meta(each) for each in operands[: len(key.variables)]])
         self._device = operands[0][3]
         require_device(self._device)
         self._shape, self._strides, self._dtype = like.shape, like.stride(), like.dtype
         self._elements = like.numel()
         self._places = [place(_meta(each), like) for each in operands]
+        self._grad_place = None if grad is None else place(_meta(grad), like)
         geometries = {(each.channels, each.inner) for each in self._places if each.kind == CHANNEL}
         if len(geometries) > 1:
             raise Unfit("its operands are broadcast along different dimensions")
@@ -121,14 +127,12 @@ class _Plan:
         self._compute = getattr(torch, self._source.compute)
         self._saturate = [] if needed is None else [saturates(derivative(expression, key.names[i])) for i in needed]
         self._configure()
-        self._compiled: Any = None
+        self._start: Any = self._first_start
 
     def _configure(self) -> None:
         """The grid, the arguments after the pointers, and how many partial sums there are."""
         elements, channels, inner = self._elements, self._channels, self._inner
-        form, self._parts = self._source.form, 1
-        if channels * inner * (BLOCK if form == "rows" else COLUMNS) >= 2**31:
-            raise Unfit("a row of its operands is too long")
+        form, self._parts, rows = self._source.form, 1, 1
         blocks = math.ceil(elements / BLOCK)
         if form == "flat":
             programs, constants = blocks, [elements, BLOCK]
@@ -141,15 +145,20 @@ class _Plan:
             outer = elements // max(channels * inner, 1)
             across = channels if form == "rows" else math.ceil(channels / columns)
             tiles = math.ceil(outer / rows) * (math.ceil(inner / columns) if form == "rows" else 1)
-            self._parts = min(tiles, max(1, PROGRAMS // across))
-            programs, constants = across * self._parts, [outer, rows, columns, self._parts]
+            # A constant of the kernel: it must not change with the size of a batch, or each would be compiled anew.
+            most = max(1, PROGRAMS // max(across, 1))
+            self._parts = min(tiles, most)
+            programs, constants = across * self._parts, [outer, rows, columns, most]
+        # Within a tile, offsets are of 32 bits.
+        if rows * channels * inner + BLOCK >= 2**31:
+            raise Unfit("a row of its operands is too long")
         if self._source.channels:
             constants += [channels, inner]
         self._grid, self._constants = (programs, 1, 1), constants
 
     def run(self, grad: Tensor | None, operands: Sequence[Tensor]) -> list[Tensor]:
         """The value in a list, or the gradient by each operand that is needed."""
-        if grad is None or self._needed is None:
+        if grad is None or self._needed is None or self._grad_place is None:
             out = torch.empty_strided(self._shape, self._strides, dtype=self._dtype, device=self._device)
             if self._elements:
                 self._launch([out], [], operands)
@@ -159,7 +168,7 @@ class _Plan:
             return [torch.zeros_like(each) for each in needed]
         stored = [self._empty(needed[k].dtype) for k in self._source.stored]
         sums = [self._sums(self._needed[k]) for k in self._source.summed]
-        self._launch([*stored, *sums], [self._arranged(grad)], operands)
+        self._launch([*stored, *sums], [self._prepared(grad, self._grad_place)], operands)
         results: list[Tensor] = [grad] * len(needed)
         for k, found in zip(self._source.stored, stored, strict=True):
             results[k] = self._returned(found, needed[k])
@@ -172,41 +181,36 @@ class _Plan:
         arguments = (*results, *grad, *read, *self._constants)
         if self._device.type == "cuda" and self._device.index != torch.cuda.current_device():
             with torch.cuda.device(self._device):
-                self._start(arguments)
+                self._start(*arguments)
         else:
-            self._start(arguments)
+            self._start(*arguments)
 
-    def _start(self, arguments: tuple[Any, ...]) -> None:
-        if self._compiled is None:
-            # Triton takes another 5 µs to find the compiled kernel; the interpreter has none.
-            self._compiled = self._function[self._grid](*arguments, num_warps=WARPS, enable_fp_fusion=True)
-        else:
-            self._compiled[self._grid](*arguments)
+    def _first_start(self, *arguments: Any) -> None:
+        compiled = self._function[self._grid](*arguments, num_warps=WARPS, enable_fp_fusion=True)
+        # To find the compiled kernel takes Triton another 5 µs. The interpreter has none.
+        if compiled is not None:
+            self._start = compiled[self._grid]
 
     def _empty(self, dtype: torch.dtype) -> Tensor:
         return torch.empty_strided(self._shape, self._strides, dtype=dtype, device=self._device)
 
     def _prepared(self, operand: Tensor, lies: Place) -> Tensor:
-        if lies.kind == ELEMENT:
-            return self._arranged(operand)
-        if lies.kind == CHANNEL:
-            return operand if lies.as_it_is else operand.permute(lies.order).reshape(-1).contiguous()
         if operand.device != self._device:
+            # A number in a tensor on the CPU; to copy it could not be captured in a graph.
             return torch.full((), operand.item(), dtype=operand.dtype, device=self._device)
-        return operand
-
-    def _arranged(self, tensor: Tensor) -> Tensor:
-        """The tensor itself where it lies in memory as the result does, else a copy that does."""
-        if tensor.stride() == self._strides:
-            return tensor
-        return self._empty(tensor.dtype).copy_(tensor)
+        if lies.as_it_is:
+            return operand
+        if lies.kind == ELEMENT:
+            return self._empty(operand.dtype).copy_(operand)
+        return operand.permute(lies.order).reshape(-1).contiguous()
 
     def _returned(self, found: Tensor, operand: Tensor) -> Tensor:
         """In the strides that the fake kernel promises."""
-        if operand.stride() == self._strides:
+        if operand.stride() == self._strides and operand.device == self._device:
             return found
         result = torch.empty_like(operand)
-        return found if result.stride() == found.stride() else result.copy_(found)
+        same = result.stride() == found.stride() and result.device == found.device
+        return found if same else result.copy_(found)
 
     def _sums(self, position: int) -> Tensor:
         along = self._places[position].kind == CHANNEL

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .compiled import CompiledActivation
 
 #: Types that kernels are written for, and what the name of a kernel ends in that those before do not share.
-_TYPES = {"float32": "", "bfloat16": "_16_bits", "float16": "_float16"}
+_TYPES = {"float32": "", "bfloat16": "_16_bits", "float16": "_float16", "float64": "_float64"}
+#: What each parameter's gradient is made of.
+_TOTAL = "s.sum().to(p.dtype).view(p.shape)"
 
 
 def file_source(
@@ -109,15 +111,15 @@ class Function(torch.autograd.Function):
             GRADIENTS[like.dtype][programs,](
                 {_gradient_arguments(gradients)}
             )
-        return {"(*results, *(s.sum().to(p.dtype) for s, p in zip(sums, parameters)))" if starts else "tuple(results)"}
+        return {f"(*results, *({_TOTAL} for s, p in zip(sums, parameters)))" if starts else "tuple(results)"}
 
 
 def activation(*tensors):
     """Inputs of one type, which broadcast against each other, then parameters; differentiable once."""
     types = {{each.dtype for each in tensors[:{count}]}}
-    if len(types) > 1 or not types <= {{torch.float32, torch.bfloat16, torch.float16}}:
-        raise TypeError(f"inputs of {{types}} are not covered: give float32, bfloat16 or float16, all the same")
-    return Function.apply(*torch.broadcast_tensors(*tensors[:{count}]), *tensors[{count}:])
+    if len(types) > 1 or not types <= VALUE.keys():
+        raise TypeError(f"inputs of {{types}} are not covered: give {{', '.join(map(str, VALUE))}}, all the same")
+{_refused(activation)}    return Function.apply(*torch.broadcast_tensors(*tensors[:{count}]), *tensors[{count}:])
 
 
 class Activation(nn.Module):
@@ -140,7 +142,7 @@ def self_test():
     for got, slope in zip(found, slopes):
         torch.testing.assert_close(got, slope if got.dim() else slope.sum(), rtol=1e-4, atol=1e-4)
     layer = Activation().to(device)
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+    for dtype in VALUE:
         result = layer(*points[:{count}].to(dtype))
         assert result.dtype == dtype
         torch.testing.assert_close(result.float(), layer(*points[:{count}].to(dtype).float()), rtol=2e-2, atol=1e-2)
@@ -160,10 +162,22 @@ def _specification(activation: CompiledActivation, dtype: str, kernel: str) -> S
 
 
 def _summed(gradients: KernelSource) -> str:
+    compute = f"torch.{gradients.compute}"
+    if compute == "torch.float32":
+        compute = "torch.promote_types(like.dtype, torch.float32)"
     return f"""        # Not more than fit the device at once; without atomics, so that every run gives the same bits.
         programs = programs if programs < PROGRAMS else PROGRAMS
         parameters = operands[-{len(gradients.summed)}:]
-        sums = [like.new_empty(programs, dtype=torch.{gradients.compute}) for _ in parameters]
+        sums = [like.new_empty(programs, dtype={compute}) for _ in parameters]
+"""
+
+
+def _refused(activation: CompiledActivation) -> str:
+    """What says that a parameter is no single number."""
+    if not activation.parameters:
+        return ""
+    return f"""    if any(each.numel() != 1 for each in tensors[{len(activation.variables)}:]):
+        raise ValueError("a parameter is a single number here: give a tensor of one element")
 """
 
 

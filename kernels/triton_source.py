@@ -328,8 +328,13 @@ class _Writer:
         return []
 
     def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
-        """Division as a multiplication, where that is exact or accurate enough; powers as products."""
+        """Division as a multiplication, where that is exact or accurate enough; powers as products; and signs."""
+        if not instruction.args:
+            return None
         name, last = instruction.op, self._program.instructions[instruction.args[-1]].value
+        if name == "neg":
+            # In Triton 3.6, -x is 0 - x, and so the zero of the wrong sign.
+            return f"-1.0 * {args[0]}"
         if name == "div" and last and math.isfinite(last):
             exact = abs(math.frexp(last)[0]) == 0.5 and fits_float32(Instruction("constant", value=1 / last))
             return f"{args[0]} * {_literal(1 / last)}" if exact or self._fast else None

@@ -218,9 +218,10 @@ def test_show_needs_no_torch() -> None:
     assert not loaded & {"torch", "matplotlib", "sympy"}
 
 
-def test_a_closed_pipe_is_no_error() -> None:
+@pytest.mark.parametrize("words", [["show", "tanh(x)"], ["unique", "--space", "unary(x)"]])
+def test_a_closed_pipe_is_no_error(words: list[str]) -> None:
     pipe = subprocess.Popen(
-        [sys.executable, "-m", "actc", "show", "tanh(x)"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "actc", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert pipe.stdout is not None and pipe.stderr is not None
     pipe.stdout.close()

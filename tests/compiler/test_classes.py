@@ -11,6 +11,7 @@ import pytest
 
 import actc
 from actc.classes import Classes, EquivalenceClass, Symmetries, outputs, unique
+from actc.errors import ArgumentError
 from actc.expr import Expr
 from actc.parsing import parse
 from actc.spaces import Space
@@ -159,3 +160,31 @@ def test_public_names_and_bad_input() -> None:
     assert Symmetries() == Symmetries(False, False, False)
     with pytest.raises(actc.ParseError, match="unknown operator"):
         actc.unique(["x", "foo(x)"])
+
+
+@pytest.mark.parametrize("expressions", ["relu(x)", parse("x"), 3, None])
+def test_what_is_no_list_of_expressions(expressions: object) -> None:
+    with pytest.raises(ArgumentError, match=r"expressions=.*: write a list of texts or expressions, or a Space"):
+        unique(expressions)  # type: ignore[arg-type]
+
+
+def test_arguments_of_another_type() -> None:
+    for options, problem in (({"processes": 1.5}, "processes=1.5: write"), ({"up_to_sign": "no"}, "up_to_sign='no'")):
+        with pytest.raises(ArgumentError, match=problem):
+            unique(["x"], **options)
+
+
+def test_values_at_jumps_join_as_in_pairs() -> None:
+    """What digits never decide is sorted as :func:`actc.equivalent` says of pairs."""
+    texts = ["1", "floor(sin(x)**2 + cos(x)**2)", "2", "floor(1 + sin(x)**2 + cos(x)**2)", "where(x < 50, 1, 2)"]
+    assert [list(map(str, c.members)) for c in unique(texts)] == [texts[:2], texts[2:4], texts[4:]]
+
+
+def test_near_identities_are_not_joined() -> None:
+    texts = ["floor(beta)", "floor(beta + 1e-9)", "x*(1 + 1e-50)", "x", "max(x**2 - 2*x + 1, 1e-30)", "(x - 1)**2"]
+    assert len(unique(texts)) == len(texts)
+
+
+def test_negated_minima_are_maxima() -> None:
+    found = unique(["max(x, 1/x)", "-min(-1/x, -x)", "max(erf(x), sinh(x))", "-min(-sinh(x), -erf(x))"])
+    assert [c.verdicts for c in found] == [["proved"] * 2] * 2

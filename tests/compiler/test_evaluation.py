@@ -143,6 +143,17 @@ def test_digits(digits: int) -> None:
         ("sqrt(x)", -1, mpmath.nan),
         ("0/x", 0, mpmath.nan),
         ("10**(10**x)", 10, "1e10000000000"),
+        # Where neither fifty digits nor a thousand show the one that matters.
+        ("log1p(x - 1)", "1e-300", "-690.77552789821370520539743640531"),
+        ("where(softplus(x) > x, 1, x)", 1e4, 1),
+        ("floor(tanh(x))", 9999, 0),
+        ("1 + exp(-x) - 1", 5000, "3.369694148308917514450032323813220167955e-2172"),
+        ("tanh(x)**0.5 - 1", 3000, "-1.710442899412898860866432436988156909963e-2606"),
+        # What thousands of digits put where an operator jumps or ends is there.
+        ("floor(sin(x)**2 + cos(x)**2)", 1.7, 1),
+        ("sign(cosh(x)**2 - sinh(x)**2 - 1)", 2.5, 0),
+        ("sqrt(sin(x)**2 + cos(x)**2 - 1)", -2.2, 0),
+        ("where(cos(x)**2 >= 1 - sin(x)**2, 5, 6)", 0.3, 5),
     ],
 )
 def test_cancellation_zeros_and_poles(text: str, x: float | str, value: object) -> None:
@@ -213,6 +224,11 @@ def test_huge_numbers_end_at_once(text: str) -> None:
 def test_powers_of_zero_and_one_need_no_digits(text: str, value: float) -> None:
     """mpmath would write out the exponent, of more digits than there is memory."""
     assert parse(text).evaluate_mp(x=1.5) == value
+
+
+def test_saturated_functions_of_numbers_without_end() -> None:
+    """mpmath would write out the whole part of a number of a billion digits."""
+    assert mpmath.isnan(parse("atanh(mish(2**leaky_relu(expm1(x))))").evaluate_mp(x=30))
 
 
 @pytest.mark.parametrize("name", [row.name for row in OPERATORS.values() if row.arity - len(row.defaults) == 1])

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from actc.errors import ActcError, ExpressionError, ParseError
+from actc.errors import ActcError, ArgumentError, ExpressionError, ParseError
 from actc.parsing import parse
 from actc.spaces import AQUASURF_BINARY, AQUASURF_UNARY, NAMED, Node, Space
 
@@ -119,7 +119,6 @@ def test_slots_parameters_and_operators_in_schemas() -> None:
         ("", {}, "empty"),
         ("unary(x) |", {}, "empty"),
         ("pangea", {}, "did you mean 'pangaea'"),
-        ("unary(x)", {"parameters": 4}, "0 to 3"),
         ("unary(x)", {"tanh": ["x"]}, "no operator"),
         ("unary(x)", {"unary": []}, "empty"),
         ("pangaea", {"parameters": 1}, "is its paper's"),
@@ -131,3 +130,45 @@ def test_bad_schemas(schema: str, options: dict[str, object], problem: str) -> N
     with pytest.raises((ParseError, ExpressionError), match=problem) as caught:
         Space(schema, **options)  # type: ignore[arg-type]
     assert isinstance(caught.value, ActcError)
+
+
+@pytest.mark.parametrize(
+    ("schema", "options", "problem"),
+    [
+        (3, {}, "schema=3: write a text such as 'binary"),
+        (parse("x"), {}, "write a text such as"),
+        ("unary(x)", {"parameters": 1.5}, "parameters=1.5: write a whole number from 0 to 3"),
+        ("unary(x)", {"parameters": 4}, "parameters=4: write a whole number from 0 to 3"),
+        ("unary(x)", {"unary": "relu(x)"}, "unary='relu.x.': write a list of texts, as in unary="),
+        ("unary(x)", {"unary": 3}, "unary=3: write a list of texts"),
+    ],
+)
+def test_arguments_of_another_type(schema: object, options: dict[str, object], problem: str) -> None:
+    with pytest.raises(ArgumentError, match=problem):
+        Space(schema, **options)  # type: ignore[arg-type]
+
+
+def test_slices_and_places_as_of_any_sequence() -> None:
+    space = Space("binary(unary(x),unary(x))", unary=["x", "-x", "exp(x)"], binary=["x + y", "x*y"])
+    members = list(space)
+    for chosen in (slice(3, 6), slice(None), slice(None, None, -1), slice(-4, None, 3), slice(9, 2)):
+        assert list(space[chosen]) == members[chosen] and len(space[chosen]) == len(members[chosen])
+    assert list(space[2:12][1:9:3]) == members[2:12][1:9:3] and space[np.int64(4)] is members[4]
+    assert space.index("-x*exp(x)") == space.index(parse("-x*exp(x)")) == members.index(parse("-x*exp(x)"))
+    assert "-x*exp(x)" in space and members[5] in space[5:6] and members[5] not in space[6:] and "tanh(x)" not in space
+    assert list(reversed(space)) == members[::-1]
+    with pytest.raises(ValueError, match="not among the <18 members"):
+        space.index("tanh(x)")
+    for index in (1.0, "a", True, None):
+        with pytest.raises(ArgumentError, match="write a whole number or a slice"):
+            space[index]  # type: ignore[index]
+    for generator in (3, None):
+        with pytest.raises(ArgumentError, match=r"numpy.random.default_rng\(0\)"):
+            space.sample(generator)  # type: ignore[arg-type]
+
+
+def test_slices_of_huge_spaces_cost_nothing() -> None:
+    space = Space("pangaea")
+    few = space[10**12 :: 3 * 10**12]
+    assert all(space[space.index(e)] is e for e in space[40:43])
+    assert list(few) == [space[k] for k in range(10**12, space.count, 3 * 10**12)]

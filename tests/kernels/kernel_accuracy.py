@@ -50,9 +50,9 @@ def excesses(
     count = len(f.variables)
     leaves = [each.detach().requires_grad_() for each in tensors]
     result = f(*leaves[:count], **dict(zip(f.parameters, leaves[count:], strict=True)))
-    grad = torch.linspace(-2, 3, result.numel(), dtype=torch.float64).reshape(result.shape).to(result.dtype)
+    grad = torch.linspace(-2, 3, result.numel(), dtype=torch.float64).reshape(result.shape).to(result)
     found = [result.detach(), *torch.autograd.grad(result, leaves, grad)]
-    exact, scales = _by_torch(f.lowered, names, tensors, grad, torch.float64)
+    exact, scales = _by_torch(f.lowered, names, [each.cpu() for each in tensors], grad.cpu(), torch.float64)
     eager, _ = _by_torch(f.lowered, names, tensors, grad, tensors[0].dtype)
     unit = torch.finfo(result.dtype).eps / 2
     for name, got, true, scale, other, operand in zip(
@@ -62,7 +62,7 @@ def excesses(
         ordinary = scale.abs() < torch.finfo(got.dtype).max
         smallest = torch.finfo(result.dtype).tiny * max(1.0, operand.numel() and result.numel() / operand.numel())
         allowed = unit * scale + smallest
-        ours, theirs = ((each.double() - true).abs() / allowed for each in (got, other))
+        ours, theirs = ((each.cpu().double() - true).abs() / allowed for each in (got, other))
         assert ours[ordinary].isfinite().all(), (name, got, true)
         worst = torch.cat([theirs[ordinary & theirs.isfinite()].flatten(), torch.zeros(1)]).max()
         yield name, float((ours[ordinary] / max(float(worst), ROUNDINGS * depth)).max()) if ordinary.any() else 0.0

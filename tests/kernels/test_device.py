@@ -47,6 +47,8 @@ FAST = [name.removeprefix("fast_") for name in vars(device) if name.startswith("
 @pytest.fixture(scope="module")
 def measured() -> Any:
     """The interpreter has to be chosen before Triton is imported, hence a process of its own."""
+    if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 9):
+        pytest.skip("the interpreter of this Triton rounds twice in a multiply-add")
     command, environment = [sys.executable, str(BENCH), "--errors", "--few"], os.environ | {"TRITON_INTERPRET": "1"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]

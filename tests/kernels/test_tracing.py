@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch._functorch.aot_autograd import make_boxed_func
 
 import actc
 from actc.kernels import CompiledActivation, compile
@@ -89,6 +91,31 @@ def test_one_dynamic_graph_trains() -> None:
         expected = gradients(model, model, images(batch))
         torch.testing.assert_close(gradients(model, compiled, images(batch)), expected, rtol=2e-6, atol=1e-6)
     assert counter.frame_count == 1
+
+
+def test_opaque_operations_stay_whole() -> None:
+    """One operation forward and one backward, with the bits that eager code gives, where that was asked for."""
+    text, x = "x*sigmoid(beta*x)", torch.linspace(-4, 4, 999).requires_grad_()
+    called: dict[bool, set[str]] = {}
+    for opaque in (False, True):
+        f = compile(text, opaque=opaque)
+        beta = torch.tensor(1.7, requires_grad=True)
+        operations = called.setdefault(opaque, set())
+
+        def seen(graph: torch.fx.GraphModule, example: object, operations: set[str] = operations) -> object:
+            operations |= {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
+            return make_boxed_func(graph.forward)
+
+        @torch.compile(fullgraph=True, backend=aot_autograd(fw_compiler=seen, bw_compiler=seen))
+        def call(x: Tensor, beta: Tensor, f: CompiledActivation = f) -> Tensor:
+            return f(x, beta=beta)
+
+        found = [torch.autograd.grad(y.sum(), (x, beta)) for y in (call(x, beta), f(x, beta=beta))]
+        if opaque:
+            assert torch.equal(call(x, beta), f(x, beta=beta))
+            assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert called[True] >= {"actc.forward.default", "actc.backward.default"}
+    assert not any("actc" in each for each in called[False]) and not any("sigmoid" in each for each in called[True])
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The Triton backend: its source, its machine code, files exported from it, and, by `interpreted.py`, its numbers."""
+"""The Triton backend: its source, its machine code, files exported from it, and, by `numerics.py`, its numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def interpreted(*arguments: str, folder: Path, alone: bool = False) -> subproces
 @pytest.mark.slow
 @pytest.mark.parametrize("share", ["not large", pytest.param("large", marks=pytest.mark.large)])
 def test_numbers_under_the_interpreter(share: str, tmp_path: Path) -> None:
-    path = "tests/kernels/interpreted.py"
+    path = "tests/kernels/numerics.py"
     ran = interpreted("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", share, path, folder=tmp_path)
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
@@ -156,12 +156,15 @@ def test_ptx(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["x*sigmoid(beta*x)", "silu(x)*y", "where(x > 0, alpha*x, gamma*expm1(x))", "2"])
 def test_exported_file_runs_alone(text: str, tmp_path: Path) -> None:
-    """Under the interpreter, in a process that cannot import actc; and it compiles for a GPU."""
+    """Under the interpreter, in a process that cannot import actc; its gradients in float64 are right."""
     path = tmp_path / "act.py"
     assert cli.main(["compile", text, "--emit", "triton", "-o", str(path)]) == 0
     code = (
-        "import runpy, sys; sys.modules['actc'] = None; "
-        f"runpy.run_path({str(path)!r}, run_name='__main__'); assert sys.modules['actc'] is None"
+        "import runpy, sys, torch; sys.modules['actc'] = None; "
+        f"layer = runpy.run_path({str(path)!r}, run_name='__main__')['Activation']().double(); "
+        "assert sys.modules['actc'] is None; "
+        f"x = [torch.linspace(i - 2, 3, 6).double().requires_grad_() for i in range({1 + ('y' in text)})]; "
+        "assert torch.autograd.gradcheck(lambda *tensors: layer(*tensors[:len(x)]), (*x, *layer.parameters()))"
     )
     ran = interpreted("-c", code, folder=tmp_path, alone=True)
     assert (ran.returncode, ran.stdout) == (0, "ok\n"), ran.stderr[-3000:]

@@ -1,16 +1,19 @@
-"""Generated kernels under Triton's interpreter: run by `test_triton.py` in a process of its own.
+"""The numbers that generated kernels compute, on a GPU (`tests/gpu`) or under Triton's interpreter.
 
-The interpreter has to be chosen before Triton is imported; hence this file's name, which pytest does not collect.
+The interpreter has to be chosen before Triton is imported: `test_triton.py` runs this file, whose name pytest does not
+collect by itself, in a process of its own.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
+import triton
 from torch import Tensor
 
 from actc.expr import Expr
@@ -24,6 +27,8 @@ from tests.kernels.kernel_accuracy import TYPES, excesses, layouts, parameter_sh
 from tests.kernels.samples import ROWS, expression, sample
 
 NAN, INF = math.nan, math.inf
+#: Where the kernels run. Tensors are made on the CPU, so that they are the same everywhere.
+DEVICE = "cpu" if triton.knobs.runtime.interpret else "cuda"
 
 
 def tensors_of(row: Operator, dtype: torch.dtype, turn: int) -> list[Tensor]:
@@ -35,7 +40,14 @@ def tensors_of(row: Operator, dtype: torch.dtype, turn: int) -> list[Tensor]:
     count = len(found.activation.variables)
     shape = list(parameter_shapes().values())[turn % 5]
     same = [each.to(dtype).expand(lying.shape).clone() for each in others[: count - 1]]
-    return [lying, *same, *(each.to(dtype).expand(shape).clone() for each in others[count - 1 :])]
+    parameters = [each.to(dtype).expand(shape).clone() for each in others[count - 1 :]]
+    return moved([lying, *same, *parameters])
+
+
+def moved(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """On the device, lying in memory as they did."""
+    memory = [t.as_strided((t.untyped_storage().size() // t.element_size(),), (1,), 0).to(DEVICE) for t in tensors]
+    return [m.as_strided(t.shape, t.stride(), t.storage_offset()) for m, t in zip(memory, tensors, strict=True)]
 
 
 #: All pairs of types and layouts, and five of them that hold every type and every layout.
@@ -72,7 +84,7 @@ def composed_tensors(dtype: torch.dtype, seed: int) -> list[Tensor]:
     x = list(layouts(torch.rand(8, generator=generator, dtype=torch.float64) * 5 - 2.5).values())[seed % 5]
     shape = list(parameter_shapes().values())[seed // 5 % 5]
     y = torch.rand(x.shape, generator=generator, dtype=torch.float64) * 3 - 1.5
-    return [x.to(dtype), y.to(dtype), (torch.rand(shape, generator=generator) + 0.5).to(dtype)]
+    return moved([x.to(dtype), y.to(dtype), (torch.rand(shape, generator=generator) + 0.5).to(dtype)])
 
 
 @pytest.mark.parametrize("seed", [pytest.param(s, marks=[pytest.mark.large] if s >= 20 else []) for s in range(300)])
@@ -85,18 +97,19 @@ def test_random_compositions(seed: int) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_awkward_values(row: Operator, dtype: torch.dtype) -> None:
-    """NaN, infinities and the signs of zeros as the reference backend has them."""
+    """NaN, infinities and the signs of zeros as the reference backend has them on the CPU."""
     x = torch.tensor([NAN, INF, -INF, 0.0, -0.0, 0.75, -0.75], dtype=dtype)
     others = [each.to(dtype) for each in sample(row).tensors[1:]]
-    f, reference = (compile(expression(row), backend=backend) for backend in ("triton", "aten"))
     results = []
-    for function in (f, reference):
-        leaf = x.clone().requires_grad_()
+    for backend, device in (("triton", DEVICE), ("aten", "cpu")):
+        function = compile(expression(row), backend=backend)
+        leaf, *numbers = (each.to(device, copy=True) for each in (x, *others))
+        leaf.requires_grad_()
         count = len(function.variables)
-        parameters = dict(zip(function.parameters, others[count - 1 :], strict=True))
-        value = function(leaf, *(each.expand(7) for each in others[: count - 1]), **parameters)
+        parameters = dict(zip(function.parameters, numbers[count - 1 :], strict=True))
+        value = function(leaf, *(each.expand(7) for each in numbers[: count - 1]), **parameters)
         (slope,) = torch.autograd.grad(value.sum(), leaf)
-        results += [value.detach(), slope]
+        results += [value.detach().cpu(), slope.cpu()]
     for got, true in zip(results[:2], results[2:], strict=True):
         same = torch.equal(got.isnan(), true.isnan()) and torch.equal(got.isinf(), true.isinf())
         assert same, (got, true)
@@ -109,10 +122,10 @@ def test_awkward_values(row: Operator, dtype: torch.dtype) -> None:
 def test_sizes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     """Value and both gradients as the reference has them, in blocks that the tensor fills and that it does not."""
     generator = torch.Generator().manual_seed(len(shape))
-    x = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64).to(DEVICE, dtype)
     found = []
     for backend in ("triton", "aten"):
-        leaf, beta = x.clone().requires_grad_(), torch.tensor(1.3, requires_grad=True)
+        leaf, beta = x.clone().requires_grad_(), torch.tensor(1.3, device=DEVICE, requires_grad=True)
         y = compile("x*sigmoid(beta*x)", backend=backend)(leaf, beta=beta)
         found.append([y.detach(), *torch.autograd.grad(y, (leaf, beta), torch.ones_like(y))])
     eps = torch.finfo(dtype).eps
@@ -122,14 +135,23 @@ def test_sizes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(got, true, rtol=max(2 * eps, 1e-6), atol=max(eps, 1e-6) * max(sums, 1.0))
 
 
+@pytest.mark.parametrize("shape", [(3, 0, 2), (0, 3, 2), (3, 2, 0)])
+def test_nothing_along_channels(shape: tuple[int, ...]) -> None:
+    x = torch.ones(shape, device=DEVICE, requires_grad=True)
+    beta = torch.ones(shape[1], 1, device=DEVICE, requires_grad=True)
+    y = compile("x*sigmoid(beta*x)", backend="triton")(x, beta=beta)
+    slopes = torch.autograd.grad(y, (x, beta), y)
+    assert [s.shape for s in slopes] == [x.shape, beta.shape] and not slopes[1].any()
+
+
 def test_two_runs_agree_to_the_last_bit() -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(6, 8, 40, 9, generator=generator)
+    x = torch.randn(6, 8, 40, 9, generator=generator).to(DEVICE)
     for shape in parameter_shapes_of(x):
         runs = []
         for _ in range(2):
             leaf = x.clone().requires_grad_()
-            beta = torch.linspace(0.5, 2, math.prod(shape)).reshape(shape).requires_grad_()
+            beta = torch.linspace(0.5, 2, math.prod(shape), device=DEVICE).reshape(shape).requires_grad_()
             y = compile("x*sigmoid(beta*x)", backend="triton")(leaf, beta=beta)
             runs.append([y, *torch.autograd.grad(y, (leaf, beta), torch.ones_like(y))])
         assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
@@ -149,11 +171,11 @@ def test_bias_and_gate(memory_format: torch.memory_format, channels: int) -> Non
     y, beta = torch.randn(channels, 1, 1, generator=generator), torch.rand(channels, 1, 1, generator=generator)
     found = []
     for backend in ("triton", "aten"):
-        leaves = [each.clone().requires_grad_() for each in (x, y, z, beta)]
+        leaves = [each.clone().requires_grad_() for each in moved([x, y, z, beta])]
         f = compile("silu(beta*(x + y))*z", backend=backend)
         value = f(*leaves[:3], beta=leaves[3])
         assert value.stride() == x.stride()
-        found.append([value, *torch.autograd.grad(value, leaves, z)])
+        found.append([value, *torch.autograd.grad(value, leaves, z.to(DEVICE))])
     for got, true in zip(*found, strict=True):
         assert got.stride() == true.stride()
         torch.testing.assert_close(got, true, rtol=1e-5, atol=2e-5)
@@ -161,8 +183,8 @@ def test_bias_and_gate(memory_format: torch.memory_format, channels: int) -> Non
 
 def test_types_of_operands_may_differ() -> None:
     """A float32 parameter of a bfloat16 tensor gets a float32 gradient; a float64 input widens the result."""
-    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(2)).bfloat16().requires_grad_()
-    beta = torch.full((8,), 0.9, requires_grad=True)
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(2)).to(DEVICE, torch.bfloat16).requires_grad_()
+    beta = torch.full((8,), 0.9, device=DEVICE, requires_grad=True)
     y = compile("x*sigmoid(beta*x)", backend="triton")(x, beta=beta)
     dx, dbeta = torch.autograd.grad(y.sum(), (x, beta))
     assert (y.dtype, dx.dtype, dbeta.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
@@ -173,8 +195,8 @@ def test_types_of_operands_may_differ() -> None:
 @pytest.mark.parametrize("text", ["2", "beta", "exp(beta)*3", "where(x > 0, 1, 0)", "x > 0.5", "x", "y"])
 def test_functions_of_few_arguments(text: str) -> None:
     f, reference = (compile(text, backend=backend) for backend in ("triton", "aten"))
-    x = torch.linspace(-1, 2, 12).reshape(3, 4).requires_grad_()
-    parameters = {name: torch.full((4,), 0.3, requires_grad=True) for name in f.parameters}
+    x = torch.linspace(-1, 2, 12, device=DEVICE).reshape(3, 4).requires_grad_()
+    parameters = {name: torch.full((4,), 0.3, device=DEVICE, requires_grad=True) for name in f.parameters}
     found = []
     for function in (f, reference):
         y = function(*[x] * len(f.variables), **parameters)
@@ -184,14 +206,14 @@ def test_functions_of_few_arguments(text: str) -> None:
 
 
 def test_constants_beyond_float32_are_computed_in_float64() -> None:
-    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    x = torch.tensor([1.0, -2.0], device=DEVICE, requires_grad=True)
     y = compile("x*1e-200*1e200", backend="triton")(x)
     assert y.tolist() == [1.0, -2.0]
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_safe_results_stay_within_the_stored_type(dtype: torch.dtype) -> None:
-    x = torch.tensor([0.0, 1e-30, -1e-30, 3.0], dtype=torch.float64).to(dtype).requires_grad_()
+    x = torch.tensor([0.0, 1e-30, -1e-30, 3.0], dtype=torch.float64).to(DEVICE, dtype).requires_grad_()
     y = compile("1/x/x", safe=True, backend="triton")(x)
     (slope,) = torch.autograd.grad(y.sum(), x)
     assert y.isfinite().all() and slope.isfinite().all()
@@ -200,14 +222,14 @@ def test_safe_results_stay_within_the_stored_type(dtype: torch.dtype) -> None:
 
 def test_what_kernels_do_not_cover_is_said() -> None:
     f, reference = (compile("x*y + beta", backend=backend) for backend in ("triton", "aten"))
-    x, y = torch.randn(4, 1), torch.randn(1, 5)
+    x, y = torch.randn(4, 1, device=DEVICE), torch.randn(1, 5, device=DEVICE)
     with pytest.warns(UserWarning, match=r"x\*y \+ beta runs as composed torch operations: "):
         assert torch.equal(f(x, y, beta=1.0), reference(x, y, beta=1.0))
-    x, beta = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
+    x, beta = torch.randn(2, 3, 4, device=DEVICE), torch.randn(2, 1, 4, device=DEVICE)
     with pytest.warns(UserWarning, match="dimensions that lie between its own"):
         assert torch.equal(f(x, x, beta=beta), reference(x, x, beta=beta))
     with pytest.warns(UserWarning, match="broadcast along different dimensions"):
-        y, beta = torch.ones(4), torch.ones(3, 1)
+        y, beta = torch.ones(4, device=DEVICE), torch.ones(3, 1, device=DEVICE)
         assert torch.equal(f(x, y, beta=beta), reference(x, y, beta=beta))
 
 
@@ -216,16 +238,17 @@ def test_names_that_kernels_use_themselves() -> None:
     names = ["tl", "x_pointer", "grad", "mask", "mul_1", "é", "grad_x", "lanes", "exp_1", "type", "BLOCK", "operand1"]
     text = "exp(x*y) + " + "*".join(f"({name} + x)" for name in names)
     values = {name: torch.tensor(0.1 + i / 7) for i, name in enumerate(names)}
-    x, y = torch.linspace(-1, 1, 5), torch.linspace(0, 1, 5)
-    torch.testing.assert_close(compile(text, backend="triton")(x, y, **values), compile(text)(x, y, **values))
+    x, y = torch.linspace(-1, 1, 5, device=DEVICE), torch.linspace(0, 1, 5, device=DEVICE)
+    found, true = (compile(text, backend=backend)(x, y, **values) for backend in ("triton", "aten"))
+    torch.testing.assert_close(found, true)
 
 
 @pytest.mark.parametrize("text", ["x*sigmoid(beta*x)", "silu(x)*y", "max(x, beta)"])
 def test_derivatives_of_any_order(text: str) -> None:
     f = compile(text, backend="triton")
-    x = torch.linspace(-2, 2, 6, dtype=torch.float64).reshape(2, 3).requires_grad_()
-    others = [torch.rand(2, 3, dtype=torch.float64, requires_grad=True) for _ in f.variables[1:]]
-    parameters = [torch.tensor(0.7, dtype=torch.float64, requires_grad=True) for _ in f.parameters]
+    x = torch.linspace(-2, 2, 6, dtype=torch.float64, device=DEVICE).reshape(2, 3).requires_grad_()
+    others = [torch.rand(2, 3, dtype=torch.float64, device=DEVICE, requires_grad=True) for _ in f.variables[1:]]
+    parameters = [torch.tensor(0.7, dtype=torch.float64, device=DEVICE, requires_grad=True) for _ in f.parameters]
     arguments = (x, *others, *parameters)
 
     def function(*tensors: Tensor) -> Tensor:
@@ -239,19 +262,20 @@ def test_derivatives_of_any_order(text: str) -> None:
 
 def test_opcheck() -> None:
     key = str(Key("silu(x)*y + tanh(beta*x)", ("x", "y"), ("beta",), (0, 0, 0), "triton"))
-    x = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
-    y, beta = torch.randn(2, 3, 4, 4).requires_grad_(), torch.rand(3, 1, 1, requires_grad=True)
+    x = torch.randn(2, 3, 4, 4, device=DEVICE).to(memory_format=torch.channels_last).requires_grad_()
+    y = torch.randn(2, 3, 4, 4, device=DEVICE, requires_grad=True)
+    beta = torch.rand(3, 1, 1, device=DEVICE, requires_grad=True)
     torch.library.opcheck(torch.ops.actc.forward.default, ([x, y], [beta], key))
-    grad = torch.randn(2, 3, 4, 4, requires_grad=True)
+    grad = torch.randn(2, 3, 4, 4, device=DEVICE, requires_grad=True)
     torch.library.opcheck(torch.ops.actc.backward.default, (grad, [x, y], [beta], key, [0, 1, 2]))
 
 
 def test_plans_are_made_once() -> None:
     kernel = TritonKernel(Key("x*x", ("x",), (), (0,), "triton"))
     for _ in range(3):
-        kernel.forward([torch.ones(5)], [])
+        kernel.forward([torch.ones(5, device=DEVICE)], [])
     assert len(kernel._forward_plans) == 1
-    kernel.forward([torch.ones(6)], [])
+    kernel.forward([torch.ones(6, device=DEVICE)], [])
     assert len(kernel._forward_plans) == 2
 
 
@@ -263,8 +287,8 @@ def test_devices_that_triton_does_not_know() -> None:
 def test_values_agree_with_numpy() -> None:
     """Not by way of torch at all."""
     x = np.linspace(-5, 5, 2000)
-    got = compile("x*sigmoid(x)", backend="triton")(torch.from_numpy(x))
-    np.testing.assert_allclose(got.numpy(), x / (1 + np.exp(-x)), rtol=1e-14)
+    got = compile("x*sigmoid(x)", backend="triton")(torch.from_numpy(x).to(DEVICE))
+    np.testing.assert_allclose(got.cpu().numpy(), x / (1 + np.exp(-x)), rtol=1e-14)
 
 
 @pytest.mark.parametrize("text", ["x**beta", "x**y", "hypot(x, beta)", "where((x > beta)*(beta > 0) + (x < 0), x, 3)"])
@@ -273,5 +297,5 @@ def test_numbers_beside_tensors(text: str, shape: tuple[int, ...]) -> None:
     x = layouts(torch.linspace(0.3, 2, 7, dtype=torch.float64))["contiguous"]
     other = x.flip(0) if "y" in text and "beta" not in text else torch.full(shape, 1.6, dtype=torch.float64)
     for dtype in TYPES:
-        for name, excess in excesses(parse(text), [x.to(dtype), other.to(dtype)], "triton"):
+        for name, excess in excesses(parse(text), moved([x.to(dtype), other.to(dtype)]), "triton"):
             assert excess <= 1, (dtype, name, excess)

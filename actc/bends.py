@@ -1,0 +1,166 @@
+"""Where functions of x bend, jump or end, and the points at which functions that look equal may still differ."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from actc.breakpoints import candidates
+from actc.derivatives import derivative
+from actc.enclosures import ball, precision, value_in_balls
+from actc.expr import Expr, apply, postorder, symbol
+from actc.normal_form import sum_of
+from actc.operators import operator
+from actc.rules import canonical
+from actc.samples import LARGEST, POINTS
+
+X = symbol("x")
+
+
+def bends(*forms: Expr) -> list[Fraction]:
+    """Where an operator in them that stands on a line bends, has a pole or ends, or the two that it compares cross."""
+    nodes = postorder(*forms)
+    # Of large expressions it is not asked: each maximum in them compares all its operands.
+    found = (_crossing(*test) for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node))
+    return sorted({Fraction(0)}.union(*found))
+
+
+def levels(node: Expr) -> Iterator[tuple[Expr, Fraction]]:
+    """Functions, and for each a value at which the operator of a node bends, jumps, has a pole or ends."""
+    row = operator(node.name)
+    for level in (*row.kinks, *row.poles, *(end for end in row.domain if math.isfinite(end))):
+        yield node.args[0], Fraction(level)
+    if node.name == "div":
+        yield node.args[1], Fraction(0)
+    if node.name == "pow" and not _whole(node.args[1]):
+        yield node.args[0], Fraction(0)
+    if node.name == "where":
+        yield node.args[0], Fraction(0)
+    if len(node.args) == 2 and (node.name in ("max", "min") or row.compares):
+        for a, b in itertools.combinations(_compared(node), 2):
+            yield apply("sub", a, b), Fraction(0)
+
+
+def _whole(exponent: Expr) -> bool:
+    """Whether a power is a polynomial."""
+    return exponent.value is not None and exponent.value.denominator == 1 and exponent.value >= 0
+
+
+def _compared(node: Expr) -> list[Expr]:
+    """The operands of nested maxima and minima."""
+    return [p for a in node.args for p in (_compared(a) if a.name in ("max", "min") else [a])]
+
+
+def _crossing(line: Expr, level: Fraction) -> Iterator[Fraction]:
+    total = sum_of(canonical(line))
+    slope = total.get(((X, 1),))
+    if slope and total.keys() <= {((X, 1),), ()}:
+        yield (level - total.get((), 0)) / slope
+
+
+#: Places where something bends, those nearest 0, that are looked at from both sides, and those that are from near by.
+_MOST, _FINEST = 64, 16
+
+#: Distances from a bend at which both sides of it are looked at: those that float64 sees, and smaller ones.
+_STEPS = tuple(Fraction(n, 2**k) for n, k in ((43007, 17), (11263, 17), (2561, 17), (97, 17), (1, 20), (1, 40)))
+_SMALL_STEPS = tuple(Fraction(n, 2**k) for n, k in ((3, 53), (1, 80), (1, 120), (1, 200)))
+
+#: How far float64 may be off the place where a function touches a value, and the bits to which that place is found.
+_REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 270, 400
+#: Of the halvings, the first steps that are secants.
+_SECANTS = 40
+
+
+#: Intervals beyond those that float64 looks at.
+_GRID = [Fraction(2) ** k for k in (*range(-1112, -39, 16), *range(19, 64), *range(64, 1025, 16))]
+_FAR = [pair for a, b in itertools.pairwise(_GRID) if not a < 1 < b for pair in ((a, b), (-b, -a))]
+
+
+def points(*forms: Expr) -> tuple[Fraction, ...]:
+    """Some hundred values of x, none of them whole: tails, tiny ones of both signs, both sides of every bend."""
+    rng = random.Random(0)
+    found = [Fraction(2 * rng.randrange(2**19) + 1, 2 ** rng.randrange(21, 61)) for _ in range(50)]
+    found += [Fraction(2 * rng.randrange(2**12) + 1, 2**8) for _ in range(40)]
+    for power in (-999, -200, -120, -45, -42, -36, -30, -20, -10, 30, 200):
+        found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 8) if power > 0 else 0))
+    ends = places(*forms)
+    widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
+    around = [a + (b - a) * Fraction(2049, 4096) for a, b in widest]
+    near = sorted(ends, key=abs)
+    around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
+    return tuple(dict.fromkeys([q for p in found for q in (p, -p)] + around))
+
+
+def few_points(*forms: Expr) -> tuple[Fraction, ...]:
+    """A few of them, for values of thousands of digits."""
+    # None that another name is held at.
+    return (*POINTS[4:12], *_beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5])))
+
+
+def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
+    return [b + s * sign * (1 + abs(b)) for s in steps for b in ends for sign in (1, -1)]
+
+
+@lru_cache(maxsize=64)
+def places(*forms: Expr) -> tuple[Fraction, ...]:
+    """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it."""
+    exact = bends(*forms)
+    rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
+    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=abs)[:_FINEST]]
+    nodes = postorder(*forms)
+    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node)}
+    fine: set[Fraction] = set()
+    for function, level in tests:
+        shifted = canonical(apply("sub", function, level))
+        if shifted.symbols == {"x"} and not list(_crossing(shifted, Fraction(0))):
+            fine.update(_roots(shifted, near + _FAR))
+            if near:
+                fine.update(_roots(derivative(shifted), near))
+    # What float64 shows is left out where it is known better.
+    known = {float(p) for p in fine}
+    return tuple(sorted({p for p in rough if float(p) not in known} | fine | set(exact)))
+
+
+def _seen(form: Expr) -> Sequence[float]:
+    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST
+    return candidates(form).tolist() if small else ()
+
+
+def _roots(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> list[Fraction]:
+    """Where a function changes its sign, in those intervals at whose ends it has two."""
+    nodes = postorder(function)
+
+    def value(x: Any) -> Any:
+        return value_in_balls(nodes, {"x": x})
+
+    with precision(_BITS):
+        known = {end: value(ball(end)) for end in dict.fromkeys(itertools.chain.from_iterable(brackets))}
+        return [
+            _root(value, ball(a), ball(b), known[a], known[b])
+            for a, b in brackets
+            if min(known[a], known[b]) < 0 < max(known[a], known[b])
+        ]
+
+
+def _root(value: Callable[[Any], Any], low: Any, high: Any, at_low: Any, at_high: Any) -> Fraction:
+    """By the secant between two points (regula falsi in its Illinois form), and by halves where that does not end."""
+    middle, moved = low, 0
+    for step in range(_HALVINGS):
+        share = at_low / (at_low - at_high) if step < _SECANTS else 0.5
+        middle = (low + share * (high - low)).mid()
+        found = value(middle)
+        if found * at_low > 0:
+            low, at_low, at_high = middle, found.mid(), at_high / (2 if moved < 0 else 1)
+            moved = -1
+        elif found * at_high > 0:
+            high, at_high, at_low = middle, found.mid(), at_low / (2 if moved > 0 else 1)
+            moved = 1
+        else:
+            break
+    mantissa, exponent = middle.man_exp()
+    return int(mantissa) * Fraction(2) ** int(exponent)
