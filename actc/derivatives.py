@@ -78,6 +78,15 @@ def _chain(node: Expr, slopes: list[Expr]) -> Expr:
     return _through(inner, dict(zip(node.args, slopes, strict=True)))
 
 
+def partial_derivative(node: Expr, k: int) -> Expr | None:
+    """That of an application by its argument k, all arguments held to be independent, as its row's text says it; None
+    where the row has no such text."""
+    row = row_of(node.name)
+    if row.partials is None or row.text("differential") is not None or len(node.args) != row.arity:
+        return None
+    return _tidy(row.partials[k], dict(zip(row.arguments, node.args, strict=True)))
+
+
 def _chain_two(name: str, a: Expr, b: Expr, da: Expr, db: Expr) -> Expr:
     return _chain(apply(name, a, b), [da, db])
 

@@ -190,10 +190,27 @@ def far(function: Function, low: float, power: float, degrees: tuple[int, int, i
     return Fit(shifted, relative(shifted), -1, 1, degrees, f"x^{power}·{text} at t = 2·{low}/x − 1")
 
 
+def whole(
+    function: Function, power: float, degrees: tuple[int, int, int], text: str, weight: Function | None = None
+) -> Fit:
+    """(1 + x/4)^power·f(x) on [0, ∞) at t = (4 − x)/(4 + x)."""
+
+    def argument(t: Any) -> Any:
+        # Far beyond 1e20 nothing changes any more.
+        return 4 * (1 - t) / max(1 + t, mp.mpf(10) ** -20)
+
+    def scaled(t: Any) -> Any:
+        return (1 + argument(t) / 4) ** power * function(argument(t))
+
+    limited = weight and (lambda t: weight(argument(t)) / (1 + argument(t) / 4) ** power)
+    return Fit(scaled, limited or relative(scaled), -1, 1, degrees, f"(1 + x/4)^{power}·{text} at t = (4 − x)/(4 + x)")
+
+
 def curved(x: Any) -> Any:
     """1/(|f| + |x·f′|), f the slope of i1e: by which its error is measured."""
     f = i1e_slope(x)
-    return 1 / (abs(f) + (abs(x * mp.diff(i1e_slope, x, h=mp.mpf(10) ** -15)) if x else 0))
+    change = x * (-slope(x) - f) - f + scaled_i(1, x) / x if x else 0
+    return 1 / (abs(f) + abs(change))
 
 
 ERFCX_TEXT = "(1 + 2x)·e^(x²)·erfc(x) at t = (x − 3)/(x + 3)"
@@ -237,14 +254,18 @@ FITS = {
     "ERFCX_WIDE": Fit(erfcx_scaled, relative(erfcx_scaled), -1, 0.802, (0, 23, 0), ERFCX_TEXT),
     "ERF_TAIL_BINARY": Fit(lambda x: mp.log(mp.erfc(x), 2), below_1, 1, 4, (0, 0, 3), "log2 erfc(x)"),
     "ERFC": Fit(erfc_by, relative(erfc_by), 0.181, 1, (0, 0, 5), "e^(x²)·erfc(x)/q at q = 1/(1 + 0.45·x)"),
-    "I0E_NEAR": even(lambda x: mp.besseli(0, x), 64, (10, 18, 7), "I0(x)"),
-    "I1E_NEAR": even(lambda x: mp.besseli(1, x) / x, 64, (10, 18, 6), "I1(x)/x"),
-    "I0E_FAR": far(lambda x: scaled_i(0, x), 8, 0.5, (6, 24, 2), "i0e(x)"),
-    "I1E_FAR": far(lambda x: scaled_i(1, x), 8, 0.5, (6, 24, 2), "i1e(x)"),
-    "SLOPE_NEAR": near(slope, 8, (18, 29, 11), "(i0e − i1e)(x)"),
-    "SLOPE_FAR": far(slope, 8, 1.5, (8, 28, 3), "(i0e − i1e)(x)"),
-    "I1E_SLOPE_NEAR": near(i1e_slope, 8, (18, 29, 11), "i1e'(x)", curved),
-    "I1E_SLOPE_FAR": far(i1e_slope, 8, 1.5, (8, 28, 3), "i1e'(x)"),
+    "I0E_NEAR": even(lambda x: mp.besseli(0, x), 64, (10, 18, 0), "I0(x)"),
+    "I1E_NEAR": even(lambda x: mp.besseli(1, x) / x, 64, (10, 18, 0), "I1(x)/x"),
+    "I0E_FAR": far(lambda x: scaled_i(0, x), 8, 0.5, (6, 24, 0), "i0e(x)"),
+    "I1E_FAR": far(lambda x: scaled_i(1, x), 8, 0.5, (6, 24, 0), "i1e(x)"),
+    "SLOPE_NEAR": near(slope, 8, (18, 29, 0), "(i0e − i1e)(x)"),
+    "SLOPE_FAR": far(slope, 8, 1.5, (8, 28, 0), "(i0e − i1e)(x)"),
+    "I1E_SLOPE_NEAR": near(i1e_slope, 8, (18, 29, 0), "i1e'(x)", curved),
+    "I1E_SLOPE_FAR": far(i1e_slope, 8, 1.5, (8, 28, 0), "i1e'(x)"),
+    "I0E": whole(lambda x: scaled_i(0, x), 0.5, (0, 0, 9), "i0e(x)"),
+    "I1E": whole(lambda x: scaled_i(1, x) / x if x else mp.mpf(0.5), 1.5, (0, 0, 9), "i1e(x)/x"),
+    "SLOPE": whole(slope, 1.5, (0, 0, 13), "(i0e − i1e)(x)"),
+    "I1E_SLOPE": whole(i1e_slope, 1.5, (0, 0, 13), "i1e'(x)", curved),
 }  # fmt: skip
 
 

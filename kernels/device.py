@@ -3,8 +3,10 @@
 ``exp(x)`` and so on are the accurate ones, for float32 and float64; ``fast_exp(x)`` and so on take and return float32,
 for results that are stored in 16 bits. Arguments are tensors of one type. Polynomials (:mod:`actc.coefficients`) and
 bit arithmetic take the place of libdevice: so the functions run in Triton's interpreter, on AMD's GPUs, and on NVIDIA's
-at a fraction of its instructions. Of NVIDIA's own they use reciprocals and roots, in the fast functions exponentials,
-logarithms and tanh too. NaN, infinities and signed zeros are those of the rows' numpy functions.
+at a fraction of its instructions. Of NVIDIA's own they use reciprocals, roots and powers of two, in the fast functions
+logarithms and tanh too. ``pow_by_x(x, y)`` and so on are partial derivatives. Where a function takes ``negative``,
+``near`` and the like, that is what is known of its arguments (:mod:`.ranges`). NaN, infinities and signed zeros are
+those of the rows' numpy functions.
 """
 
 # Triton reads annotations as its own.
@@ -31,7 +33,6 @@ ASINH = tl.constexpr((coefficients.ASINH_32, coefficients.ASINH_64))
 ERF = tl.constexpr((coefficients.ERF_32, coefficients.ERF_64))
 ERF_TAIL = tl.constexpr((coefficients.ERF_TAIL_32, coefficients.ERF_TAIL_WIDE_64))
 ERFCX = tl.constexpr((coefficients.ERFCX_32, coefficients.ERFCX_WIDE_64))
-
 I0E_NEAR = tl.constexpr((coefficients.I0E_NEAR_32, coefficients.I0E_NEAR_64))
 I0E_FAR = tl.constexpr((coefficients.I0E_FAR_32, coefficients.I0E_FAR_64))
 I1E_NEAR = tl.constexpr((coefficients.I1E_NEAR_32, coefficients.I1E_NEAR_64))
@@ -49,18 +50,14 @@ ERFC_FAST = tl.constexpr(coefficients.ERFC_FAST)
 ERF_FAST = tl.constexpr(coefficients.ERF_FAST)
 ERF_TAIL_BINARY_FAST = tl.constexpr(coefficients.ERF_TAIL_BINARY_FAST)
 EXPM1_FAST = tl.constexpr(coefficients.EXPM1_FAST)
-I0E_FAR_FAST = tl.constexpr(coefficients.I0E_FAR_FAST)
-I0E_NEAR_FAST = tl.constexpr(coefficients.I0E_NEAR_FAST)
-I1E_FAR_FAST = tl.constexpr(coefficients.I1E_FAR_FAST)
-I1E_NEAR_FAST = tl.constexpr(coefficients.I1E_NEAR_FAST)
-I1E_SLOPE_FAR_FAST = tl.constexpr(coefficients.I1E_SLOPE_FAR_FAST)
-I1E_SLOPE_NEAR_FAST = tl.constexpr(coefficients.I1E_SLOPE_NEAR_FAST)
+I0E_FAST = tl.constexpr(coefficients.I0E_FAST)
+I1E_FAST = tl.constexpr(coefficients.I1E_FAST)
+I1E_SLOPE_FAST = tl.constexpr(coefficients.I1E_SLOPE_FAST)
 LOG1P_FAST = tl.constexpr(coefficients.LOG1P_FAST)
 LOG1P_UNIT_FAST = tl.constexpr(coefficients.LOG1P_UNIT_FAST)
 SINH_FAST = tl.constexpr(coefficients.SINH_FAST)
 SIN_WIDE_FAST = tl.constexpr(coefficients.SIN_WIDE_FAST)
-SLOPE_FAR_FAST = tl.constexpr(coefficients.SLOPE_FAR_FAST)
-SLOPE_NEAR_FAST = tl.constexpr(coefficients.SLOPE_NEAR_FAST)
+SLOPE_FAST = tl.constexpr(coefficients.SLOPE_FAST)
 TANH_FAST = tl.constexpr(coefficients.TANH_FAST)
 TAN_FAST = tl.constexpr(coefficients.TAN_FAST)
 #: 2/π in words of 32 and of 64 bits, after 34 and 66 zeros.
@@ -146,6 +143,37 @@ def by_instruction(asm: tl.constexpr, x):
 
 
 @triton.jit
+def widened(x):
+    """A number of 16 bits in float32."""
+    # Where LLVM sees the conversion it compares in bfloat16 instead, at several instructions a comparison.
+    if not INTERPRETED and on_nvidia() and x.dtype == tl.bfloat16 and x.type.is_block():
+        asm: tl.constexpr = "shl.b32 $0, $2, 16; and.b32 $1, $2, 0xffff0000;"
+        y = tl.inline_asm_elementwise(asm, "=f,=f,r", [x], dtype=tl.float32, is_pure=True, pack=2)
+    else:
+        y = x.to(tl.float32)
+    return y
+
+
+@triton.jit
+def narrowed(x):
+    """The bfloat16 number nearest to x."""
+    # LLVM would convert both sides of a choice, one at a time.
+    x = tl.to_tensor(x)
+    if not INTERPRETED and on_nvidia() and x.dtype == tl.float32 and x.type.is_block():
+        asm: tl.constexpr = "cvt.rn.bf16x2.f32 $0, $2, $1;"
+        y = tl.inline_asm_elementwise(asm, "=r,f,f", [x], dtype=tl.bfloat16, is_pure=True, pack=2)
+    else:
+        y = x.to(tl.bfloat16)
+    return y
+
+
+@triton.jit
+def exp2_normal(x):
+    """2^x, for which numbers below the normal range are 0."""
+    return by_instruction("ex2.approx.ftz.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.exp2(x)
+
+
+@triton.jit
 def reciprocal_near(x):
     """1/x to one unit in the last place, for x from 2^-126 to 2^126; 0 beyond."""
     if not INTERPRETED and on_nvidia() and x.dtype == tl.float32:
@@ -153,6 +181,22 @@ def reciprocal_near(x):
     else:
         y = 1 / x
     return y
+
+
+@triton.jit
+def inverse_root(x):
+    """1/√x for normal x."""
+    if not INTERPRETED and on_nvidia() and x.dtype == tl.float32:
+        y = by_instruction("rsqrt.approx.ftz.f32 $0, $1;", x)
+    else:
+        y = 1 / tl.sqrt(x) if x.dtype == tl.float64 else tl.rsqrt(x)
+    return y
+
+
+@triton.jit
+def root_near(x):
+    """√x to about one unit in the last place, for x from 2^-126 to 2^126."""
+    return tl.sqrt(x) if x.dtype == tl.float64 else x * inverse_root(x)
 
 
 @triton.jit
@@ -202,18 +246,42 @@ def times_power_of_two(y, i):
 
 
 @triton.jit
+def exp_split(x, most: tl.constexpr):
+    """f and s with e^x = 2^f·s in float32: s a power of two, as near to e^x as one from e^-87 to e^most is."""
+    # As libdevice does it, so that the error is that of its exponential. Adding 1.5·2^23 + 127 rounds to a whole number
+    # and leaves the exponent's bits of s at the end.
+    within = tl.maximum(x, -87.0)
+    if most < INF:
+        within = tl.minimum(within, most)
+    t = tl.fma(within, 1.4426950408889634, 12583039.0)
+    n = t - 12583039.0
+    f = tl.fma(x, 1.925963033500011e-08, tl.fma(x, 1.4426950216293335, -n))
+    return f, number(bits(t) << 23)
+
+
+@triton.jit
 def scaled_exp(factor, x, low):
-    """factor·e^(x + low), where low is what x lacks."""
-    x = limited(x, -800.0, 800.0) if x.dtype == tl.float64 else limited(x, -110.0, 100.0)
-    i, r = exp_reduced(x)
-    return times_power_of_two(tl.fma(factor, expm1_of_rest(r + low), factor), i)
+    """factor·e^(x + low), where low is what x lacks; for infinite factors and x too."""
+    if x.dtype == tl.float64:
+        # To where the two powers of two are 0 or infinite themselves.
+        i, r = exp_reduced(limited(x, -1418.2, 1419.5))
+        y = times_power_of_two(factor * (1 + expm1_of_rest(r + low)), i)
+    else:
+        f, s = exp_split(x, 88.0)
+        y = factor * exp2_normal(tl.fma(low, 1.4426950408889634, f)) * s
+    return y
 
 
 @triton.jit
 def exp_within(x):
     """e^x where that is a normal number."""
-    i, r = exp_reduced(x)
-    return (1 + expm1_of_rest(r)) * power_of_two(i)
+    if x.dtype == tl.float64:
+        i, r = exp_reduced(x)
+        y = (1 + expm1_of_rest(r)) * power_of_two(i)
+    else:
+        f, s = exp_split(x, INF)
+        y = exp2_normal(f) * s
+    return y
 
 
 @triton.jit
@@ -284,6 +352,27 @@ def div(x, y):
 
 
 @triton.jit
+def reciprocal_split(y, near: tl.constexpr):
+    """s and r with 1/y = s·r, neither beyond the range; s a power of two, 1 if y is known to be ``near`` 1: from 2^-126
+    to 2^126."""
+    # About 1/√y.
+    s = 1.0 if near or y.dtype == tl.float64 else number(0x5F000000 - ((bits(y) >> 1) & 0x3F800000))
+    return s, reciprocal_near(y * s)
+
+
+@triton.jit
+def div_by_x(x, y, near: tl.constexpr = False):
+    s, r = reciprocal_split(y, near)
+    return s * r
+
+
+@triton.jit
+def div_by_y(x, y, near: tl.constexpr = False):
+    s, r = reciprocal_split(y, near)
+    return x * s * r * s * -r
+
+
+@triton.jit
 def sqrt(x):
     """The root rounded to the nearest."""
     return tl.sqrt(x) if x.dtype == tl.float64 else tl.sqrt_rn(x)
@@ -329,7 +418,19 @@ def saturate(x):
 
 
 @triton.jit
-def hypot(x, y):
+def hypot(x, y, moderate: tl.constexpr = False):
+    """``moderate``: whether y is known to be from 2^-40 to 2^40."""
+    if moderate:
+        a = tl.abs(x)
+        # Beyond, y is not seen any more.
+        h = tl.where(a < (1e150 if x.dtype == tl.float64 else 4e18), sqrt(tl.fma(a, a, y * y)), a)
+    else:
+        h = hypot_scaled(x, y)
+    return h
+
+
+@triton.jit
+def hypot_scaled(x, y):
     x, y = tl.broadcast(x, y)
     a = tl.abs(x)
     b = tl.abs(y)
@@ -352,9 +453,13 @@ def hypot(x, y):
 
 @triton.jit
 def exp(x):
-    x = limited(x, -800.0, 800.0) if x.dtype == tl.float64 else limited(x, -110.0, 100.0)
-    i, r = exp_reduced(x)
-    return times_power_of_two(1 + expm1_of_rest(r), i)
+    if x.dtype == tl.float64:
+        i, r = exp_reduced(limited(x, -800.0, 800.0))
+        y = times_power_of_two(1 + expm1_of_rest(r), i)
+    else:
+        f, s = exp_split(x, 88.0)
+        y = exp2_normal(f) * s
+    return y
 
 
 @triton.jit
@@ -397,19 +502,18 @@ def log1p(x):
 
 
 @triton.jit
-def pow(x, y):
-    x, y = tl.broadcast(x, y)
-    a = tl.abs(x)
-    # log a = e·log 2 + 2·atanh(s), s = f/(2 + f), in two numbers: y magnifies what a single one has lost.
+def log_pair(x):
+    """log x in two numbers, since an exponent magnifies what a single one has lost."""
+    # x = 2^e·(1 + f), log x = e·log 2 + 2·atanh(s), s = f/(2 + f).
     if x.dtype == tl.float64:
-        small = a < 2.2250738585072014e-308
-        e, f = split(tl.where(small, a * 18014398509481984.0, a))
+        small = x < 2.2250738585072014e-308
+        e, f = split(tl.where(small, x * 18014398509481984.0, x))
         e = tl.where(small, e - 54.0, e)
         first = e * 6.93147180369123816490e-01
         rest = e * 1.90821492927058770002e-10
     else:
-        small = a < 1.1754943508222875e-38
-        e, f = split(tl.where(small, a * 16777216.0, a))
+        small = x < 1.1754943508222875e-38
+        e, f = split(tl.where(small, x * 16777216.0, x))
         e = tl.where(small, e - 24.0, e)
         first = e * 0.693145751953125
         rest = e * 1.42860677e-06
@@ -424,14 +528,96 @@ def pow(x, y):
     low = tl.fma(low, 2.0, rest) + (s - (high - first))
     total = high + low
     low += high - total
-    high = tl.where(a == 0, -INF, tl.where(a < INF, total, a))
+    end = tl.where(x > 0, x, tl.where(x == 0, -INF, float("nan"))) if x.dtype == tl.float64 else log2_normal(x)
+    return tl.where((x > 0) & (x < INF), total, end), low
+
+
+@triton.jit
+def times_pair(y, high, low):
+    """y·(high + low) in two numbers."""
     product = y * high
-    product_low = tl.fma(y, low, tl.fma(y, high, -product))
-    z = scaled_exp(1.0, product, tl.where(tl.abs(product) < 2000, product_low, 0.0))
-    whole = tl.floor(y) == y
-    odd = whole & (tl.floor(y * 0.5) * 2 != y)
-    z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
-    return tl.where((x == 1) | (y == 0) | ((a == 1) & (tl.abs(y) == INF)), 1.0, z)
+    return product, tl.fma(y, low, tl.fma(y, high, -product))
+
+
+@triton.jit
+def scaled_exp_of_pair(factor, high, low):
+    """factor·e^(high + low); low is of no meaning where high is infinite."""
+    return scaled_exp(factor, high, tl.where(tl.abs(high) < 2000, low, 0.0))
+
+
+@triton.jit
+def above_even(y):
+    """|y| less the even number below: 0 for even, 1 for odd numbers; NaN for infinities."""
+    a = tl.abs(y)
+    return tl.fma(tl.floor(a * 0.5), -2.0, a)
+
+
+@triton.jit
+def powered(x, rest):
+    """Of what the power is taken for the base x, given the exponent's ``above_even``: |x|, but x itself, which gives
+    NaN, where that is below 0 and the exponent is no whole number."""
+    a = tl.abs(x)
+    return tl.where((rest > 0) & (rest != 1) & (a < INF), x, a)
+
+
+@triton.jit
+def with_sign_where(condition, y, x):
+    """y, with its sign changed where the condition holds and x has one."""
+    if x.dtype == tl.float64:
+        z = number(bits(y) ^ (tl.where(condition, bits(x), 0) & -0x8000000000000000))
+    else:
+        z = number(bits(y) ^ (tl.where(condition, bits(x), 0) & -0x80000000))
+    return z
+
+
+@triton.jit
+def power_is_one(x, y, both: tl.constexpr):
+    """Where x^y is 1 whatever the other is, NaN too; ``both``: also the infinite powers of -1."""
+    one = ((x == 1) | (tl.abs(y) == INF)) & (tl.abs(x) == 1) if both else x == 1
+    return one | (y == 0)
+
+
+@triton.jit
+def pow(x, y, negative: tl.constexpr = True, infinite: tl.constexpr = True):
+    """``negative``: whether x may be below 0; ``infinite``: whether y may be."""
+    x, y = tl.broadcast(x, y)
+    if negative:
+        rest = above_even(y)
+        high, low = log_pair(powered(x, rest))
+        product, product_low = times_pair(y, high, low)
+        z = with_sign_where(rest == 1, scaled_exp_of_pair(1.0, product, product_low), x)
+    else:
+        high, low = log_pair(x)
+        product, product_low = times_pair(y, high, low)
+        z = scaled_exp_of_pair(1.0, product, product_low)
+    return tl.where(power_is_one(x, y, negative and infinite), 1.0, z)
+
+
+@triton.jit
+def pow_by_x(x, y, negative: tl.constexpr = True):
+    """y·x^(y − 1), its exponent not rounded; y itself below the normal range may be."""
+    x, y = tl.broadcast(x, y)
+    rest = above_even(y)
+    high, low = log_pair(powered(x, rest) if negative else x)
+    product, product_low = times_pair(y, high, low)
+    total = product - high
+    part = total - product
+    total_low = ((product - (total - part)) - (high + part)) + (product_low - low)
+    z = scaled_exp_of_pair(y, tl.where(tl.abs(high) < INF, total, (y - 1) * high), total_low)
+    if negative:
+        z = with_sign_where(rest == 0, z, x)
+    # A slope of 0 has no sign.
+    return tl.where((x == 1) | (y == 1) | (y == 0), y + 0.0, z)
+
+
+@triton.jit
+def pow_by_y(x, y):
+    """x^y·log x; 0 for x = 0 and y ≥ 0."""
+    x, y = tl.broadcast(x, y)
+    high, low = log_pair(x)
+    product, product_low = times_pair(y, high, low)
+    z = tl.where(y == 0, high, scaled_exp_of_pair(high, product, product_low))
+    return tl.where((x == 1) | ((x == 0) & (y >= 0)), 0.0, z)
 
 
 # --- trigonometric -----------------------------------------------------------------------------------------------
@@ -606,9 +792,9 @@ def cosh(x):
 @triton.jit
 def asinh(x):
     a = tl.abs(x)
-    # Beyond, a² may overflow, and a + √(a² + 1) is 2a to the last digit.
-    huge = a > 1073741824.0
-    far = log_finite(tl.where(huge, a, a + sqrt(tl.fma(a, a, 1.0))), tl.where(huge, 1.0, 0.0))
+    # Beyond, a² may overflow, and √(a² + 1) is a to the last digit. By halves, as 2a may overflow too.
+    root = tl.where(a < 1073741824.0, root_near(tl.fma(a, a, 1.0)), a)
+    far = log_finite(tl.fma(a, 0.5, 0.5 * root), 1.0)
     far = tl.where(a < INF, far, a)
     return with_sign(tl.where(a < 1, odd_polynomial(a, ASINH), far), x)
 
@@ -656,11 +842,6 @@ def erfc(x):
     square = a * a
     tail = erfc_tail(a, 1.0, square, tl.fma(a, a, -square))
     return tl.where(x < 0, 2 - tail, tail)
-
-
-@triton.jit
-def inverse_root(x):
-    return 1 / tl.sqrt(x) if x.dtype == tl.float64 else tl.rsqrt(x)
 
 
 @triton.jit
@@ -754,6 +935,8 @@ FAST_ERROR = {
     "log": 2**-18,
     "log1p": 2**-15,
     "pow": 2**-14,
+    "pow_by_x": 2**-14,
+    "pow_by_y": 2**-14,
     "sqrt": 2**-21,
     "div": 2**-21,
     "hypot": 2**-20,
@@ -782,12 +965,6 @@ FAST_ERROR = {
     "gelu": 2**-15,
     "mish": 2**-16,
 }
-
-
-@triton.jit
-def exp2_normal(x):
-    """2^x, for which numbers below the normal range are 0."""
-    return by_instruction("ex2.approx.ftz.f32 $0, $1;", x) if not INTERPRETED and on_nvidia() else tl.exp2(x)
 
 
 @triton.jit
@@ -831,13 +1008,51 @@ def fast_log1p(x):
 
 
 @triton.jit
-def fast_pow(x, y):
+def above_even_near(y):
+    """As ``above_even``, but by either of the even numbers beside y; more than 1 for some beyond 2^23."""
+    # Adding 1.5·2^23 rounds to a whole number.
+    half = tl.fma(y, 0.5, 12582912.0) - 12582912.0
+    return tl.abs(tl.fma(half, -2.0, y))
+
+
+@triton.jit
+def powered_near(x, rest):
+    """As ``powered``, given ``above_even_near``."""
+    a = tl.abs(x)
+    return tl.where((rest > 0) & (rest < 1) & (a < INF), x, a)
+
+
+@triton.jit
+def fast_pow(x, y, negative: tl.constexpr = True, infinite: tl.constexpr = True):
     x, y = tl.broadcast(x, y)
-    z = exp4_near(y * (0.5 * log2_near(tl.abs(x))))
-    whole = tl.floor(y) == y
-    odd = whole & (tl.floor(y * 0.5) * 2 != y)
-    z = tl.where((x < 0) & (x > -INF) & ~whole, float("nan"), tl.where((bits(x) < 0) & odd, -z, z))
-    return tl.where((x == 1) | (y == 0) | ((x == -1) & (tl.abs(y) == INF)), 1.0, z)
+    if negative:
+        rest = above_even_near(y)
+        z = exp4_near(y * (0.5 * log2_near(powered_near(x, rest))))
+        z = with_sign_where(rest == 1, z, x)
+    else:
+        z = exp4_near(y * (0.5 * log2_near(x)))
+    return tl.where(power_is_one(x, y, negative and infinite), 1.0, z)
+
+
+@triton.jit
+def fast_pow_by_x(x, y, negative: tl.constexpr = True):
+    x, y = tl.broadcast(x, y)
+    rest = above_even_near(y)
+    root = exp2_normal((y - 1) * (0.5 * log2_near(powered_near(x, rest) if negative else x)))
+    # In this order, for powers beyond the range.
+    z = y * root * root
+    if negative:
+        z = with_sign_where(rest == 0, z, x)
+    return tl.where((x == 1) | (y == 1) | (y == 0), y, z)
+
+
+@triton.jit
+def fast_pow_by_y(x, y):
+    x, y = tl.broadcast(x, y)
+    half = 0.5 * log2_near(x)
+    root = exp2_normal(y * half)
+    z = tl.where(y == 0, half, half * root * root)
+    return tl.where((x == 1) | ((x == 0) & (y >= 0)), 0.0, z * 1.3862943611198906)
 
 
 @triton.jit
@@ -857,7 +1072,17 @@ def fast_div(x, y):
 
 
 @triton.jit
-def fast_hypot(x, y):
+def fast_hypot(x, y, moderate: tl.constexpr = False):
+    if moderate:
+        a = tl.abs(x)
+        h = tl.where(a < 4e18, sqrt_normal(tl.fma(a, a, y * y)), a)
+    else:
+        h = hypot_scaled_near(x, y)
+    return h
+
+
+@triton.jit
+def hypot_scaled_near(x, y):
     x, y = tl.broadcast(x, y)
     a = tl.abs(x)
     b = tl.abs(y)
@@ -1034,37 +1259,35 @@ def fast_gelu(x):
 
 
 @triton.jit
+def whole_range(a):
+    """For a ≥ 0: q = 1/(1 + a/4), √q, and (4 − a)/(4 + a), in which a function of all of them is a polynomial."""
+    root = inverse_root(tl.fma(a, 0.25, 1.0))
+    q = root * root
+    return q, root, tl.fma(q, 2.0, -1.0)
+
+
+@triton.jit
 def fast_i0e(x):
-    a = tl.abs(x)
-    near = horner(a * a, I0E_NEAR_FAST) * exp2_normal(a * -1.4426950408889634)
-    far = horner(tl.fma(reciprocal_near(a), 16.0, -1.0), I0E_FAR_FAST) * tl.rsqrt(a)
-    return tl.where(a < 8, near, far)
+    _q, root, t = whole_range(tl.abs(x))
+    return horner(t, I0E_FAST) * root
 
 
 @triton.jit
 def fast_i1e(x):
-    a = tl.abs(x)
-    near = horner(a * a, I1E_NEAR_FAST) * exp2_normal(a * -1.4426950408889634) * a
-    far = horner(tl.fma(reciprocal_near(a), 16.0, -1.0), I1E_FAR_FAST) * tl.rsqrt(a)
-    return with_sign(tl.where(a < 8, near, far), x)
+    q, root, t = whole_range(tl.abs(x))
+    return horner(t, I1E_FAST) * (root * (limited(x, -3.4028234663852886e38, 3.4028234663852886e38) * q))
 
 
 @triton.jit
 def fast_i0e_minus_i1e(x):
-    a = tl.abs(x)
-    near = horner(tl.fma(a, 0.25, -1.0), SLOPE_NEAR_FAST) * exp2_normal(a * -0.7213475204444817)
-    inverse = reciprocal_near(a)
-    far = horner(tl.fma(inverse, 16.0, -1.0), SLOPE_FAR_FAST) * tl.rsqrt(a) * inverse
-    return tl.where(a < 8, near, far)
+    q, root, t = whole_range(tl.abs(x))
+    return horner(t, SLOPE_FAST) * (root * q)
 
 
 @triton.jit
 def fast_i1e_slope(x):
-    a = tl.abs(x)
-    near = horner(tl.fma(a, 0.25, -1.0), I1E_SLOPE_NEAR_FAST) * exp2_normal(a * -0.7213475204444817)
-    inverse = reciprocal_near(a)
-    far = horner(tl.fma(inverse, 16.0, -1.0), I1E_SLOPE_FAR_FAST) * tl.rsqrt(a) * inverse
-    return tl.where(a < 8, near, far)
+    q, root, t = whole_range(tl.abs(x))
+    return horner(t, I1E_SLOPE_FAST) * (root * q)
 
 
 @triton.jit

@@ -25,14 +25,14 @@ def ranges(program: Program) -> list[Range]:
             given = [found[i] for i in each.args]
             if each.op == "mul" and each.args[0] == each.args[1]:
                 given = [_absolute(given[0])] * 2
-            known = _RULES[each.op](*given) if each.op in _RULES else _image(OPERATORS[each.op])
+            known = _RULES[each.op](*given) if each.op in _RULES else _image(OPERATORS.get(each.op))
             found.append(_ALL if any(map(math.isnan, known)) else known)
     return found
 
 
-def _image(row: Operator) -> Range:
+def _image(row: Operator | None) -> Range:
     # That of a row of several arguments is for the defaults of all but the first.
-    return row.image if row.arity == 1 or row.compares else _ALL
+    return row.image if row is not None and (row.arity == 1 or row.compares) else _ALL
 
 
 def _hypot(x: Range, y: Range) -> Range:

@@ -40,7 +40,7 @@ def file_source(
             chosen.append(f"torch.{dtype}: {kernel}")
         tables.append(f"{name.upper()} = {{{', '.join(chosen)}}}")
     texts = [text.replace(f"def {name.partition('_')[0]}(", f"def {name}(", 1) for text, name in kernels.items()]
-    used = set().union(*(re.findall(r"= (\w+)\(", text) for text in texts))
+    used = set().union(*(re.findall(r"(?<![\w.])(\w+)\(", text.partition(":\n")[2]) for text in texts))
     value, gradients = (
         kernel_source(_specification(activation, "float32", name), name, device) for name in ("value", "gradients")
     )

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from actc import pipeline
 from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.operators import OPERATORS
 from actc.program import Instruction, Program
 
+from . import partials
 from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
@@ -102,11 +102,11 @@ class _Writer:
             roots = [derivative(specification.expression, operands[i].name) for i in specification.needed]
         self._fast = specification.dtype in _SIXTEEN_BITS
         self._saturate = [saturates(root) for root in roots]
-        self._program = pipeline.program(roots, keep=whole_rows(device, self._fast))
+        self._program = self._straight(roots)
         wide = specification.dtype == "float64" or not all(map(fits_float32, self._program.instructions))
         if wide and self._fast:
             self._fast = False
-            self._program = pipeline.program(roots, keep=whole_rows(device, False))
+            self._program = self._straight(roots)
         self._compute = "float64" if wide else "float32"
         self._names = [_own_name(each.name, i, device) for i, each in enumerate(operands)]
         self._read = [i for i, each in enumerate(operands) if each.name in self._program.inputs]
@@ -120,7 +120,16 @@ class _Writer:
         scalar = (NUMBER, CHANNEL) if self._form == "rows" else (NUMBER,)
         self._truths = _truths(self._program, {each.name for each in operands if each.place in scalar})
         self._ranges = ranges(self._program)
+        self._beside_logarithm = partials.beside_logarithm(self._program)
         self._along = any(operands[i].place == CHANNEL for i in self._read)
+
+    def _straight(self, roots: Sequence[Expr]) -> Program:
+        keep = whole_rows(self._device, self._fast)
+        return partials.program(roots, self._spec.expression, keep, lambda name: self._function(name) is not None)
+
+    def _function(self, name: str) -> str | None:
+        """What the module calls the function for an operator, None where it has none."""
+        return next((each for each in _functions(name, self._fast) if hasattr(self._device, each)), None)
 
     def kernel(self) -> KernelSource:
         constants = {
@@ -166,6 +175,13 @@ class _Writer:
 
     def _type(self, text: str) -> str:
         return f"{text}.to(tl.{self._compute})"
+
+    def _element(self, pointer: str, dtype: str) -> str:
+        """An element at each lane, in the type that is computed in."""
+        loaded = f"tl.load({pointer} + start + lanes, mask=mask)"
+        if dtype == "bfloat16" and self._compute == "float32":
+            return f"{self._prefix}widened({loaded})"
+        return self._type(loaded)
 
     def _number_operands(self) -> list[str]:
         return [
@@ -239,11 +255,11 @@ class _Writer:
         if self._along and self._form in ("flat", "numbers"):
             lines.append("channel = ((start % (CHANNELS * INNER)).to(tl.int32) + lanes) // INNER % CHANNELS")
         if self._spec.needed is not None:
-            lines.append(f"grad = {self._type('tl.load(grad_pointer + start + lanes, mask=mask)')}")
+            lines.append(f"grad = {self._element('grad_pointer', self._spec.dtype)}")
         for i in self._read:
             name, place = self._names[i], self._spec.operands[i].place
             if place == ELEMENT:
-                lines.append(f"{name} = {self._type(f'tl.load({name}_pointer + start + lanes, mask=mask)')}")
+                lines.append(f"{name} = {self._element(f'{name}_pointer', self._spec.operands[i].dtype)}")
             elif place == CHANNEL and self._form in ("flat", "numbers"):
                 lines.append(f"{name} = {self._type(f'tl.load({name}_pointer + channel)')}")
         return self._indented(lines)
@@ -269,11 +285,11 @@ class _Writer:
 
     def _right_side(self, i: int, code: Sequence[str]) -> str:
         program, instruction = self._program, self._program.instructions[i]
-        row, args = OPERATORS[instruction.op], [code[a] for a in instruction.args]
+        args = [code[a] for a in instruction.args]
         number = [program.instructions[a].op == "constant" for a in instruction.args]
-        if i in self._truths and row.name in _LOGIC:
-            return f" {_LOGIC[row.name]} ".join(args)
-        if row.name == "where":
+        if i in self._truths and instruction.op in _LOGIC:
+            return f" {_LOGIC[instruction.op]} ".join(args)
+        if instruction.op == "where":
             condition = args[0] if instruction.args[0] in self._truths else f"{args[0]} != 0"
             if number[1] and (number[2] or self._compute == "float64"):
                 args[1] = self._typed(args[1])
@@ -283,15 +299,33 @@ class _Writer:
         cheap = self._by_arithmetic(instruction, args)
         if cheap is not None:
             return cheap
-        function = next((f for f in _functions(row.name, self._fast) if hasattr(self._device, f)), None)
+        function = self._function(instruction.op)
         if function is None:
+            row = OPERATORS[instruction.op]
             assert row.aten is not None and "torch" not in row.aten and "{t" not in row.aten, row.name
             right = row.aten.format(*args)
             if row.compares and i not in self._truths:
                 return self._type(f"({right})")
             return right
         given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
+        given += self._known(i)
         return f"{self._prefix}{function}({', '.join(given)})"
+
+    def _known(self, i: int) -> list[str]:
+        """What a function may rely on, as its arguments by name."""
+        instruction = self._program.instructions[i]
+        ranges = [self._ranges[a] for a in instruction.args]
+        if instruction.op in ("pow", "pow_by_x"):
+            if ranges[0][0] >= 0 or i in self._beside_logarithm:
+                return ["negative=False"]
+            return ["infinite=False"] if instruction.op == "pow" and all(map(math.isfinite, ranges[1])) else []
+        # The reciprocal of what is larger is below the normal range.
+        most = math.inf if instruction.op == "div_by_x" else 2.0**126
+        if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
+            return ["near=True"]
+        if instruction.op == "hypot" and ranges[1][0] >= 2.0**-40 and ranges[1][1] <= 2.0**40:
+            return ["moderate=True"]
+        return []
 
     def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
         """Division as a multiplication, where that is exact or accurate enough; powers as products; and signs."""
@@ -341,6 +375,8 @@ class _Writer:
             if self._compute == "float64" and dtype in _SIXTEEN_BITS:
                 # The interpreter does not convert float64 to bfloat16.
                 value = f"({value}).to(tl.float32)"
+            elif dtype == "bfloat16":
+                value = f"{self._prefix}narrowed({value})"
             lines.append(f"tl.store({result}_pointer + start + lanes, {value}, mask=mask)")
         return self._indented(lines)
 

@@ -34,12 +34,13 @@ OVER = {"log1p": 1.2}
 #: Those of functions that libdevice lacks; for i1e_slope about its zero by |x·f′|.
 OWN = {
     "i0e": 4.5, "i1e": 4.5, "i0e_minus_i1e": 7.5, "i1e_slope": 7.5, "sigmoid": 2.5, "log_sigmoid": 2, "softplus": 2,
-    "gelu": 4.5, "silu": 5.5, "mish": 6.5,
+    "gelu": 4.5, "silu": 5.5, "mish": 6.5, "pow_by_x": 4, "pow_by_y": 5, "div_by_x": 1.6, "div_by_y": 7,
 }  # fmt: skip
 EXACT = dict.fromkeys(("abs", "sign", "floor", "max", "min", "relu", "saturate"), 0.0)
 BOUNDS = LIBDEVICE | OVER | OWN | EXACT
 
-NAMES = [name for name in OPERATORS if hasattr(device, name)]
+PARTIALS = [f"{name}_by_{argument}" for name, row in OPERATORS.items() for argument in row.arguments]
+NAMES = [name for name in (*OPERATORS, *PARTIALS) if hasattr(device, name)]
 FAST = [name.removeprefix("fast_") for name in vars(device) if name.startswith("fast_")]
 
 
@@ -129,8 +130,9 @@ def everything(x_ptr, y_ptr, n, BLOCK: tl.constexpr, ONE: tl.constexpr, TWO: tl.
 @pytest.mark.parametrize("kind", ["fp32", "fp64"])
 def test_every_target(kind: str, target: str) -> None:
     functions = [getattr(device, name) for name in (ALL if kind == "fp32" else NAMES)]
-    one = tuple(f for f in functions if len(f.arg_names) == 1)
-    two = tuple(f for f in functions if len(f.arg_names) == 2)
+    tensors = {f: [each for each in f.params if not each.is_constexpr] for f in functions}
+    one = tuple(f for f in functions if len(tensors[f]) == 1)
+    two = tuple(f for f in functions if len(tensors[f]) == 2)
     pointers = {"x_ptr": f"*{kind}", "y_ptr": f"*{kind}", "n": "i64"}
     stages = machine_code.compiled(everything, pointers, {"BLOCK": 128, "ONE": one, "TWO": two}, target).asm
     assert ("cubin" if target.startswith("sm") else "hsaco") in stages
