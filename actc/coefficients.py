@@ -1,14 +1,5 @@
 """Polynomials for the device functions, lowest power first, and 2/π; made by bench/polynomials.py."""
 
-#: (e^r − 1 − r)/r² on [-0.3467, 0.3467]; error at most 2^-30.9.
-EXP_32 = (
-    0.5,
-    0.1666666716337204,
-    0.04166649281978607,
-    0.00833322387188673,
-    0.0013932370347902179,
-    0.0001993146288441494,
-)
 #: (e^r − 1 − r)/r² on [-0.3467, 0.3467]; error at most 2^-60.6.
 EXP_64 = (
     0.5,

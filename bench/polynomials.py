@@ -215,7 +215,7 @@ def curved(x: Any) -> Any:
 
 ERFCX_TEXT = "(1 + 2x)·e^(x²)·erfc(x) at t = (x − 3)/(x + 3)"
 FITS = {
-    "EXP": Fit(lambda r: (mp.expm1(r) - r) / r**2, abs, -0.3467, 0.3467, (5, 10, 0), "(e^r − 1 − r)/r²"),
+    "EXP": Fit(lambda r: (mp.expm1(r) - r) / r**2, abs, -0.3467, 0.3467, (0, 10, 0), "(e^r − 1 − r)/r²"),
     "EXP_WIDE": Fit(lambda r: (mp.expm1(r) - r) / r**2, abs, -0.5, 0.5, (6, 11, 0), "(e^r − 1 − r)/r²"),
     "EXPM1": Fit(lambda x: mp.expm1(x) / x, lambda x: x / mp.expm1(x), -0.5, 0.5, (0, 0, 4), "(e^x − 1)/x"),
     "LOG": Fit(lambda f: (mp.log1p(f) - f) / f**2, abs, -0.25, 0.5, (8, 20, 0), "(log(1 + f) − f)/f²"),

@@ -20,7 +20,7 @@ from actc import coefficients
 #: Read when this module is imported, as Triton itself reads it when a function is decorated.
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
-EXP = tl.constexpr((coefficients.EXP_32, coefficients.EXP_64))
+EXP = tl.constexpr(coefficients.EXP_64)
 EXP_WIDE = tl.constexpr((coefficients.EXP_WIDE_32, coefficients.EXP_WIDE_64))
 LOG = tl.constexpr((coefficients.LOG_32, coefficients.LOG_64))
 SIN = tl.constexpr((coefficients.SIN_32, coefficients.SIN_64))
@@ -228,8 +228,8 @@ def exp_reduced(x):
 
 @triton.jit
 def expm1_of_rest(r):
-    """e^r − 1 for |r| ≤ log(2)/2."""
-    return tl.fma(r * r, polynomial(r, EXP), r)
+    """e^r − 1 in float64, for |r| ≤ log(2)/2."""
+    return tl.fma(r * r, horner(r, EXP), r)
 
 
 @triton.jit
