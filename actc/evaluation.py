@@ -119,6 +119,7 @@ def _to_ball(value: Any) -> Any:
         return flint.arb(value)
     return ball_of(value) if isinstance(value, mpmath.mpf) else flint.arb(float(value))
 
+
 def _believed(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: int) -> Any:
     """The value on which evaluations by mpmath with half of the digits and with all of them agree, or None."""
     import mpmath

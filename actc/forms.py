@@ -60,7 +60,7 @@ def forms(expression: Expr) -> list[Form]:
     if len(postorder(simple)) <= _LARGEST:
         normal = everywhere().canonical(simple)
         for low, high in [(-math.inf, math.inf), *_pieces(expression, normal)]:
-            here = everywhere() if low == -high else Case(low, high)
+            here = Case(low, high) if math.isfinite(low) or math.isfinite(high) else everywhere()
             for e in _rewritten(here.canonical(normal), here):
                 found.setdefault(e, Form(e, low, high))
     jumps = _jumps(expression)
@@ -69,11 +69,8 @@ def forms(expression: Expr) -> list[Form]:
 
 def _jumps(expression: Expr) -> set[Expr]:
     """What jumps, of a part that is computed: floor(exp(x*log(2))) is not floor(2**x) at 3 in floating point."""
-    return {
-        node
-        for node in postorder(expression)
-        if (node.name == "floor" or (node.args and operator(node.name).compares)) and any(a.args for a in node.args)
-    }
+    computed = (node for node in postorder(expression) if any(a.args for a in node.args))
+    return {node for node in computed if set(operator(node.name).derivative or ()) == {"0"}}
 
 
 def _pieces(expression: Expr, normal: Expr) -> list[tuple[End, End]]:
