@@ -251,10 +251,13 @@ def _cheap(expression: Expr) -> Expr:
     """The cheapest form, and of that again where it would be looked at otherwise, until nothing is cheaper."""
     while True:
         form = _cheapest(expression)
-        same = simplified(form) is simplified(expression) and _places(form) == _places(expression)
-        if form is expression or same:
+        if form is expression or _looked_at_alike(form, expression):
             return form
         expression = form
+
+
+def _looked_at_alike(a: Expr, b: Expr) -> bool:
+    return simplified(a) is simplified(b) and _places(a) == _places(b)
 
 
 def _cheapest(expression: Expr) -> Expr:
@@ -302,7 +305,7 @@ def _sample(expression: Expr) -> Sample:
 
 
 @lru_cache(maxsize=8)
-def _places(expression: Expr) -> list[Fraction]:
+def _places(expression: Expr) -> tuple[Fraction, ...]:
     """Values of x for a sample, the same for forms of one function that are about equally large."""
     points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _operations(expression)).bit_length()))))
     if expression.symbols == {"x"}:
@@ -312,7 +315,7 @@ def _places(expression: Expr) -> list[Fraction]:
         zeros = x[_near_zeros(_float64_value(form, {"x": x}))]
         # More of them are what rounding leaves of something that vanishes.
         points.update(Fraction(float(p)) for p in (zeros if len(zeros) <= 2 * _MOST_ZEROS else ()))
-    return sorted(points)
+    return tuple(sorted(points))
 
 
 @lru_cache(maxsize=8)
