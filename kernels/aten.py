@@ -10,6 +10,7 @@ import itertools
 import linecache
 import math
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,9 @@ WITHOUT_FLOAT64 = {"mps"}
 TensorFunction = Callable[..., Sequence[Tensor | float]]
 
 _numbers = itertools.count()
+#: Names of sources whose functions are gone. They leave linecache when the next one comes: the collector may run while
+#: linecache walks over its names, as every debugger and doctest makes it do, and there a missing one is a KeyError.
+_gone: deque[str] = deque()
 
 
 def tensor_function(program: Program, arguments: Sequence[str]) -> TensorFunction:
@@ -47,12 +51,14 @@ def tensor_function(program: Program, arguments: Sequence[str]) -> TensorFunctio
     debuggers and torch.compile see it.
     """
     source = program.aten_source("program")
+    while _gone:
+        linecache.cache.pop(_gone.popleft(), None)
     filename = f"<actc.kernels.aten {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {"torch": torch, "math": math}
     exec(compile(source, filename, "exec"), namespace)
     function: TensorFunction = namespace["program"]
-    weakref.finalize(function, linecache.cache.pop, filename, None)
+    weakref.finalize(function, _gone.append, filename)
     used = [arguments.index(name) for name in program.inputs]
     if used == list(range(len(arguments))):
         return function

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
+import linecache
 import pickle
 import re
 import subprocess
@@ -17,10 +19,12 @@ import torch
 import actc
 from actc.errors import ActcError, ArgumentError, ParseError
 from actc.kernels import compile
+from actc.kernels.aten import tensor_function
 from actc.kernels.cache import Cache
 from actc.kernels.errors import UnknownBackendError
 from actc.kernels.key import Key
 from actc.parsing import parse
+from actc.program import Program
 
 
 def test_attributes() -> None:
@@ -84,13 +88,22 @@ def test_cache_is_bounded() -> None:
 
 def test_thousands_of_functions_leave_no_trace() -> None:
     """Neither operations nor sources pile up in a search."""
-    import linecache
-
     x = torch.zeros(2)
     for n in range(1100):
         compile(f"x + {n}")(x)
     sources = [name for name in linecache.cache if name.startswith("<actc.kernels")]
     assert len(sources) < 1024 * 4
+
+
+def test_no_source_leaves_linecache_while_it_is_walked_over() -> None:
+    """The collector may run anywhere: a doctest failed with a KeyError of linecache itself."""
+    function = tensor_function(Program.of([parse("sin(x) + 1234.5")]), ["x"])
+    name = function.__code__.co_filename
+    del function
+    gc.collect()
+    assert name in linecache.cache
+    tensor_function(Program.of([parse("sin(x) + 1235.5")]), ["x"])
+    assert name not in linecache.cache
 
 
 def test_sources() -> None:
