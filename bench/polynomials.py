@@ -237,7 +237,15 @@ FITS = {
     "TANH": odd(mp.tanh, 0.36, (4, 10, 2), "tanh"),
     "SINH": odd(mp.sinh, 1, (3, 6, 1), "sinh"),
     "ASINH": odd(mp.asinh, 1, (7, 18, 3), "asinh"),
-    "ATANH": odd(mp.atanh, 0.0401, (4, 9, 0), "atanh"),
+    # 1/2 ≤ (1 + f)² ≤ 2 gives |t| ≤ 0.3432 for t = f/(1 + f/2), and log(1 + f) is 2·atanh(t/2).
+    "LOG2": Fit(
+        lambda u: (2 * mp.atanh(mp.sqrt(u) / 2) - mp.sqrt(u)) / mp.sqrt(u) ** 3 / mp.log(2),
+        lambda u: mp.log(2) * mp.sqrt(u) ** 3 / (2 * mp.atanh(mp.sqrt(u) / 2)),
+        0,
+        0.1178,
+        (3, 8, 0),
+        "(2·atanh(t/2) − t)/(t³·log 2) at u = t²",
+    ),
     "ATANH_WIDE": odd(mp.atanh, 0.25, (0, 0, 2), "atanh"),
     "ERF": Fit(
         lambda u: mp.erf(mp.sqrt(u)) / mp.sqrt(u) - 1,

@@ -41,7 +41,7 @@ SLOPE_NEAR = tl.constexpr((coefficients.SLOPE_NEAR_32, coefficients.SLOPE_NEAR_6
 SLOPE_FAR = tl.constexpr((coefficients.SLOPE_FAR_32, coefficients.SLOPE_FAR_64))
 I1E_SLOPE_NEAR = tl.constexpr((coefficients.I1E_SLOPE_NEAR_32, coefficients.I1E_SLOPE_NEAR_64))
 I1E_SLOPE_FAR = tl.constexpr((coefficients.I1E_SLOPE_FAR_32, coefficients.I1E_SLOPE_FAR_64))
-ATANH = tl.constexpr((coefficients.ATANH_32, coefficients.ATANH_64))
+LOG2 = tl.constexpr((coefficients.LOG2_32, coefficients.LOG2_64))
 ASINH_FAST = tl.constexpr(coefficients.ASINH_FAST)
 ASIN_FAST = tl.constexpr(coefficients.ASIN_FAST)
 ATANH_WIDE_FAST = tl.constexpr(coefficients.ATANH_WIDE_FAST)
@@ -502,47 +502,70 @@ def log1p(x):
 
 
 @triton.jit
-def log_pair(x):
-    """log x in two numbers, since an exponent magnifies what a single one has lost."""
-    # x = 2^e·(1 + f), log x = e·log 2 + 2·atanh(s), s = f/(2 + f).
+def log2_pair(x):
+    """log2 x in two numbers, since an exponent magnifies what a single one has lost."""
+    # x = 2^e·(1 + f), log(1 + f) = 2·atanh(t/2) = t + t³·P(t²), t = f/(1 + f/2).
     if x.dtype == tl.float64:
         small = x < 2.2250738585072014e-308
-        e, f = split(tl.where(small, x * 18014398509481984.0, x))
-        e = tl.where(small, e - 54.0, e)
-        first = e * 6.93147180369123816490e-01
-        rest = e * 1.90821492927058770002e-10
+        x = tl.where(small, x * 18014398509481984.0, x)
+        i = (bits(x) - 0x3FE6A09E667F3BCD) & -0x10000000000000
+        e = i.to(tl.float64) * 2.220446049250313e-16 + tl.where(small, -54.0, 0.0)
+        binary = typed(1.4426950408889634, x)
+        binary_low = typed(2.0355273740931033e-17, x)
     else:
         small = x < 1.1754943508222875e-38
-        e, f = split(tl.where(small, x * 16777216.0, x))
-        e = tl.where(small, e - 24.0, e)
-        first = e * 0.693145751953125
-        rest = e * 1.42860677e-06
-    d = f + 2
+        x = tl.where(small, x * 16777216.0, x)
+        i = (bits(x) - 0x3F3504F3) & -0x800000
+        e = i.to(tl.float32) * 1.1920928955078125e-07 + tl.where(small, -24.0, 0.0)
+        binary = typed(1.4426950216293335, x)
+        binary_low = typed(1.925963033500011e-08, x)
+    f = number(bits(x) - i) - 1
+    d = tl.fma(f, 0.5, 1.0)
     inverse = reciprocal_near(d)
-    s = f * inverse
-    s_low = tl.fma(-s, f - (d - 2), tl.fma(-s, d, f)) * inverse
-    u = s * s
-    low = tl.fma(s * u, polynomial(u, ATANH), tl.fma(s_low, u, s_low))
-    s += s
-    high = first + s
-    low = tl.fma(low, 2.0, rest) + (s - (high - first))
-    total = high + low
-    low += high - total
-    end = tl.where(x > 0, x, tl.where(x == 0, -INF, float("nan"))) if x.dtype == tl.float64 else log2_normal(x)
-    return tl.where((x > 0) & (x < INF), total, end), low
+    t = f * inverse
+    t_low = tl.fma(-t, tl.fma(f, 0.5, 1 - d), tl.fma(-t, d, f)) * inverse
+    u = t * t
+    # Of 1 + f from √½ to √2, so that e − high is exact.
+    high = tl.fma(t, binary, e)
+    low = tl.fma(t, binary_low, tl.fma(t, binary, e - high))
+    # 1 + t²/4 is about how steep the logarithm is.
+    low = tl.fma(t_low * binary, tl.fma(u, 0.25, 1.0), low)
+    low = tl.fma(t * u, polynomial(u, LOG2), low)
+    if x.dtype == tl.float64:
+        end = tl.where((x > 0) & (x < INF), 0.0, tl.where(x > 0, x, tl.where(x == 0, -INF, float("nan"))))
+    else:
+        end = log2_normal(x)
+    return tl.where(tl.abs(end) < INF, high, end), low
 
 
 @triton.jit
-def times_pair(y, high, low):
-    """y·(high + low) in two numbers."""
-    product = y * high
-    return product, tl.fma(y, low, tl.fma(y, high, -product))
-
-
-@triton.jit
-def scaled_exp_of_pair(factor, high, low):
-    """factor·e^(high + low); low is of no meaning where high is infinite."""
-    return scaled_exp(factor, high, tl.where(tl.abs(high) < 2000, low, 0.0))
+def times_power(factor, x, y, less: tl.constexpr = 0):
+    """factor·x^(y − less), that exponent not rounded; 1 is a power of anything, and every power of 1."""
+    high, low = log2_pair(x)
+    exponent = y - less if less > 0 else y
+    product = exponent * (high + low)
+    q = tl.where((exponent == 0) | (high == 0), 0.0, product)
+    # Adding 1.5·2^52 or 1.5·2^23 + 127 rounds to a whole number, which the lowest bits of the sum then hold.
+    if x.dtype == tl.float64:
+        # To where the two powers of two are 0 or infinite themselves.
+        q = limited(q, -2046.0, 2048.0)
+        t = q + 6755399441055744.0
+        n = t - 6755399441055744.0
+        beyond = q - n
+    else:
+        t = tl.minimum(tl.maximum(q, -126.0), 127.0) + 12583039.0
+        n = t - 12583039.0
+        beyond = q
+    f = tl.fma(exponent, low, tl.fma(exponent, high, -n))
+    if less > 0:
+        f = tl.fma(y - (exponent + less), high, f)
+    f = tl.where(tl.abs(product) < 2000, f, beyond)
+    if x.dtype == tl.float64:
+        e = 1 + expm1_of_rest(f * 0.6931471805599453)
+        z = times_power_of_two(factor * e, bits(t) - 0x4338000000000000)
+    else:
+        z = factor * exp2_normal(f) * number(bits(t) << 23)
+    return z
 
 
 @triton.jit
@@ -571,53 +594,37 @@ def with_sign_where(condition, y, x):
 
 
 @triton.jit
-def power_is_one(x, y, both: tl.constexpr):
-    """Where x^y is 1 whatever the other is, NaN too; ``both``: also the infinite powers of -1."""
-    one = ((x == 1) | (tl.abs(y) == INF)) & (tl.abs(x) == 1) if both else x == 1
-    return one | (y == 0)
-
-
-@triton.jit
-def pow(x, y, negative: tl.constexpr = True, infinite: tl.constexpr = True):
-    """``negative``: whether x may be below 0; ``infinite``: whether y may be."""
+def pow(x, y, negative: tl.constexpr = True):
+    """``negative``: whether x may be below 0."""
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y)
-        high, low = log_pair(powered(x, rest))
-        product, product_low = times_pair(y, high, low)
-        z = with_sign_where(rest == 1, scaled_exp_of_pair(1.0, product, product_low), x)
+        z = with_sign_where(rest == 1, times_power(1.0, powered(x, rest), y), x)
     else:
-        high, low = log_pair(x)
-        product, product_low = times_pair(y, high, low)
-        z = scaled_exp_of_pair(1.0, product, product_low)
-    return tl.where(power_is_one(x, y, negative and infinite), 1.0, z)
+        z = times_power(1.0, x, y)
+    return z
 
 
 @triton.jit
 def pow_by_x(x, y, negative: tl.constexpr = True):
-    """y·x^(y − 1), its exponent not rounded; y itself below the normal range may be."""
+    """y·x^(y − 1); y itself below the normal range may be rounded."""
     x, y = tl.broadcast(x, y)
-    rest = above_even(y)
-    high, low = log_pair(powered(x, rest) if negative else x)
-    product, product_low = times_pair(y, high, low)
-    total = product - high
-    part = total - product
-    total_low = ((product - (total - part)) - (high + part)) + (product_low - low)
-    z = scaled_exp_of_pair(y, tl.where(tl.abs(high) < INF, total, (y - 1) * high), total_low)
     if negative:
-        z = with_sign_where(rest == 0, z, x)
+        rest = above_even(y)
+        z = with_sign_where(rest == 0, times_power(y, powered(x, rest), y, 1), x)
+    else:
+        z = times_power(y, x, y, 1)
     # A slope of 0 has no sign.
-    return tl.where((x == 1) | (y == 1) | (y == 0), y + 0.0, z)
+    return tl.where(y == 0, 0.0, z)
 
 
 @triton.jit
 def pow_by_y(x, y):
     """x^y·log x; 0 for x = 0 and y ≥ 0."""
     x, y = tl.broadcast(x, y)
-    high, low = log_pair(x)
-    product, product_low = times_pair(y, high, low)
-    z = tl.where(y == 0, high, scaled_exp_of_pair(high, product, product_low))
-    return tl.where((x == 1) | ((x == 0) & (y >= 0)), 0.0, z)
+    high, low = log2_pair(x)
+    z = times_power((high + low) * 0.6931471805599453, x, y)
+    return tl.where((x == 0) & (y >= 0), 0.0, z)
 
 
 # --- trigonometric -----------------------------------------------------------------------------------------------
@@ -1023,36 +1030,40 @@ def powered_near(x, rest):
 
 
 @triton.jit
-def fast_pow(x, y, negative: tl.constexpr = True, infinite: tl.constexpr = True):
+def fast_times_power(factor, x, y):
+    """factor·x^y; 1 is a power of anything, and every power of 1."""
+    root = exp2_normal(tl.where((x == 1) | (y == 0), 0.0, y * (0.5 * log2_near(x))))
+    # In this order, for powers beyond the range.
+    return factor * root * root
+
+
+@triton.jit
+def fast_pow(x, y, negative: tl.constexpr = True):
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even_near(y)
-        z = exp4_near(y * (0.5 * log2_near(powered_near(x, rest))))
-        z = with_sign_where(rest == 1, z, x)
+        z = with_sign_where(rest == 1, fast_times_power(1.0, powered_near(x, rest), y), x)
     else:
-        z = exp4_near(y * (0.5 * log2_near(x)))
-    return tl.where(power_is_one(x, y, negative and infinite), 1.0, z)
+        z = fast_times_power(1.0, x, y)
+    return z
 
 
 @triton.jit
 def fast_pow_by_x(x, y, negative: tl.constexpr = True):
     x, y = tl.broadcast(x, y)
-    rest = above_even_near(y)
-    root = exp2_normal((y - 1) * (0.5 * log2_near(powered_near(x, rest) if negative else x)))
-    # In this order, for powers beyond the range.
-    z = y * root * root
     if negative:
-        z = with_sign_where(rest == 0, z, x)
-    return tl.where((x == 1) | (y == 1) | (y == 0), y, z)
+        rest = above_even_near(y)
+        z = with_sign_where(rest == 0, fast_times_power(y, powered_near(x, rest), y - 1), x)
+    else:
+        z = fast_times_power(y, x, y - 1)
+    return tl.where(y == 0, 0.0, z)
 
 
 @triton.jit
 def fast_pow_by_y(x, y):
     x, y = tl.broadcast(x, y)
-    half = 0.5 * log2_near(x)
-    root = exp2_normal(y * half)
-    z = tl.where(y == 0, half, half * root * root)
-    return tl.where((x == 1) | ((x == 0) & (y >= 0)), 0.0, z * 1.3862943611198906)
+    z = fast_times_power(log2_near(x) * 0.6931471805599453, x, y)
+    return tl.where((x == 0) & (y >= 0), 0.0, z)
 
 
 @triton.jit

@@ -316,9 +316,7 @@ class _Writer:
         instruction = self._program.instructions[i]
         ranges = [self._ranges[a] for a in instruction.args]
         if instruction.op in ("pow", "pow_by_x"):
-            if ranges[0][0] >= 0 or i in self._beside_logarithm:
-                return ["negative=False"]
-            return ["infinite=False"] if instruction.op == "pow" and all(map(math.isfinite, ranges[1])) else []
+            return ["negative=False"] if ranges[0][0] >= 0 or i in self._beside_logarithm else []
         # The reciprocal of what is larger is below the normal range.
         most = math.inf if instruction.op == "div_by_x" else 2.0**126
         if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
