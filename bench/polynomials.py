@@ -271,9 +271,9 @@ FITS = {
     "I1E_SLOPE_NEAR": near(i1e_slope, 8, (18, 29, 0), "i1e'(x)", curved),
     "I1E_SLOPE_FAR": far(i1e_slope, 8, 1.5, (8, 28, 0), "i1e'(x)"),
     "I0E": whole(lambda x: scaled_i(0, x), 0.5, (0, 0, 9), "i0e(x)"),
-    "I1E": whole(lambda x: scaled_i(1, x) / x if x else mp.mpf(0.5), 1.5, (0, 0, 9), "i1e(x)/x"),
-    "SLOPE": whole(slope, 1.5, (0, 0, 13), "(i0e − i1e)(x)"),
-    "I1E_SLOPE": whole(i1e_slope, 1.5, (0, 0, 13), "i1e'(x)", curved),
+    "I1E": whole(lambda x: scaled_i(1, x) / x if x else mp.mpf(0.5), 1.5, (0, 0, 8), "i1e(x)/x"),
+    "SLOPE": whole(slope, 1.5, (0, 0, 11), "(i0e − i1e)(x)"),
+    "I1E_SLOPE": whole(i1e_slope, 1.5, (0, 0, 11), "i1e'(x)", curved),
 }  # fmt: skip
 
 

@@ -544,7 +544,7 @@ def times_power(factor, x, y, less: tl.constexpr = 0):
     high, low = log2_pair(x)
     exponent = y - less if less > 0 else y
     product = exponent * (high + low)
-    q = tl.where((exponent == 0) | (high == 0), 0.0, product)
+    q = tl.where(tl.minimum(tl.abs(exponent), tl.abs(high)) == 0, 0.0, product)
     # Adding 1.5·2^52 or 1.5·2^23 + 127 rounds to a whole number, which the lowest bits of the sum then hold.
     if x.dtype == tl.float64:
         # To where the two powers of two are 0 or infinite themselves.
@@ -569,36 +569,37 @@ def times_power(factor, x, y, less: tl.constexpr = 0):
 
 
 @triton.jit
-def above_even(y):
-    """|y| less the even number below: 0 for even, 1 for odd numbers; NaN for infinities."""
+def above_even(y, short: tl.constexpr):
+    """|y| less the even number below: 0 for even, 1 for odd numbers; NaN for infinities. ``short``: |y| ≤ 1."""
     a = tl.abs(y)
-    return tl.fma(tl.floor(a * 0.5), -2.0, a)
+    return a if short else tl.fma(tl.floor(a * 0.5), -2.0, a)
 
 
 @triton.jit
 def powered(x, rest):
     """Of what the power is taken for the base x, given the exponent's ``above_even``: |x|, but x itself, which gives
     NaN, where that is below 0 and the exponent is no whole number."""
+    # Where rest − rest² is not 0 and a is finite; as one comparison, since of several LLVM makes a selection each.
     a = tl.abs(x)
-    return tl.where((rest > 0) & (rest != 1) & (a < INF), x, a)
+    return tl.where(tl.abs(tl.fma(-rest, rest, rest)) * INF > a, x, a)
 
 
 @triton.jit
 def with_sign_where(condition, y, x):
     """y, with its sign changed where the condition holds and x has one."""
     if x.dtype == tl.float64:
-        z = number(bits(y) ^ (tl.where(condition, bits(x), 0) & -0x8000000000000000))
+        z = number(bits(y) ^ (bits(x) & -0x8000000000000000))
     else:
-        z = number(bits(y) ^ (tl.where(condition, bits(x), 0) & -0x80000000))
-    return z
+        z = number(bits(y) ^ (bits(x) & -0x80000000))
+    return tl.where(condition, z, y)
 
 
 @triton.jit
-def pow(x, y, negative: tl.constexpr = True):
-    """``negative``: whether x may be below 0."""
+def pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
+    """``negative``: whether x may be below 0; ``short``: whether y is known to be from -1 to 1."""
     x, y = tl.broadcast(x, y)
     if negative:
-        rest = above_even(y)
+        rest = above_even(y, short)
         z = with_sign_where(rest == 1, times_power(1.0, powered(x, rest), y), x)
     else:
         z = times_power(1.0, x, y)
@@ -606,11 +607,11 @@ def pow(x, y, negative: tl.constexpr = True):
 
 
 @triton.jit
-def pow_by_x(x, y, negative: tl.constexpr = True):
+def pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     """y·x^(y − 1); y itself below the normal range may be rounded."""
     x, y = tl.broadcast(x, y)
     if negative:
-        rest = above_even(y)
+        rest = above_even(y, short)
         z = with_sign_where(rest == 0, times_power(y, powered(x, rest), y, 1), x)
     else:
         z = times_power(y, x, y, 1)
@@ -877,6 +878,12 @@ def i0e_minus_i1e(x):
 
 
 @triton.jit
+def i0e_by_x(x):
+    """0 at 0."""
+    return tl.where(x == 0, 0.0, with_sign(i0e_minus_i1e(x), -x))
+
+
+@triton.jit
 def i1e_slope(x):
     a = tl.abs(x)
     near = polynomial(tl.fma(a, 0.25, -1.0), I1E_SLOPE_NEAR) * exp_within(-0.5 * limited(a, 0.0, 8.0))
@@ -910,6 +917,16 @@ def silu(x):
     # Factors of e^(x/2): e^x alone would lose its digits below the normal range before x multiplies it.
     g = exp(-0.5 * tl.abs(x))
     return tl.where(x < 0, x * g * g, x) * reciprocal_near(tl.fma(g, g, 1.0))
+
+
+@triton.jit
+def silu_by_x(x):
+    # (1 + x/(1 + e^x))/(1 + e^-x), in factors of e^(x/2) as above.
+    g = exp(-0.5 * tl.abs(x))
+    w = g * g
+    inverse = reciprocal_near(1 + w)
+    z = tl.fma(x, tl.where(x < 0, 1.0, w) * inverse, 1.0)
+    return tl.where(x < 0, z * g * g, z) * inverse
 
 
 @triton.jit
@@ -963,12 +980,14 @@ FAST_ERROR = {
     "erfc": 2**-15,
     "i0e": 2**-15,
     "i1e": 2**-14,
-    "i0e_minus_i1e": 2**-15,
-    "i1e_slope": 2**-15,
+    "i0e_by_x": 2**-14,
+    "i0e_minus_i1e": 2**-14,
+    "i1e_slope": 2**-14,
     "sigmoid": 2**-16,
     "log_sigmoid": 2**-16,
     "softplus": 2**-16,
     "silu": 2**-16,
+    "silu_by_x": 2**-15,
     "gelu": 2**-15,
     "mish": 2**-16,
 }
@@ -1015,45 +1034,45 @@ def fast_log1p(x):
 
 
 @triton.jit
-def above_even_near(y):
-    """As ``above_even``, but by either of the even numbers beside y; more than 1 for some beyond 2^23."""
-    # Adding 1.5·2^23 rounds to a whole number.
-    half = tl.fma(y, 0.5, 12582912.0) - 12582912.0
-    return tl.abs(tl.fma(half, -2.0, y))
+def above_even_near(y, short: tl.constexpr):
+    """As ``above_even``, but by either of the even numbers beside y. Beyond 2^24 only multiples of 4 count as even, which
+    numbers of 16 bits and their squares are."""
+    a = tl.abs(y)
+    # Adding 2^23 rounds to a whole number.
+    return a if short else tl.abs(tl.fma(tl.fma(a, 0.5, 8388608.0) - 8388608.0, -2.0, a))
 
 
 @triton.jit
-def powered_near(x, rest):
-    """As ``powered``, given ``above_even_near``."""
-    a = tl.abs(x)
-    return tl.where((rest > 0) & (rest < 1) & (a < INF), x, a)
+def root_of_power(half, y):
+    """√(x^y), given log2 √x; 1 is a power of anything, and every power of 1."""
+    return exp2_normal(tl.where(tl.minimum(tl.abs(y), tl.abs(half)) == 0, 0.0, y * half))
 
 
 @triton.jit
 def fast_times_power(factor, x, y):
-    """factor·x^y; 1 is a power of anything, and every power of 1."""
-    root = exp2_normal(tl.where((x == 1) | (y == 0), 0.0, y * (0.5 * log2_near(x))))
+    """factor·x^y."""
+    root = root_of_power(0.5 * log2_near(x), y)
     # In this order, for powers beyond the range.
     return factor * root * root
 
 
 @triton.jit
-def fast_pow(x, y, negative: tl.constexpr = True):
+def fast_pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     if negative:
-        rest = above_even_near(y)
-        z = with_sign_where(rest == 1, fast_times_power(1.0, powered_near(x, rest), y), x)
+        rest = above_even_near(y, short)
+        z = with_sign_where(rest == 1, fast_times_power(1.0, powered(x, rest), y), x)
     else:
         z = fast_times_power(1.0, x, y)
     return z
 
 
 @triton.jit
-def fast_pow_by_x(x, y, negative: tl.constexpr = True):
+def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     if negative:
-        rest = above_even_near(y)
-        z = with_sign_where(rest == 0, fast_times_power(y, powered_near(x, rest), y - 1), x)
+        rest = above_even_near(y, short)
+        z = with_sign_where(rest == 0, fast_times_power(y, powered(x, rest), y - 1), x)
     else:
         z = fast_times_power(y, x, y - 1)
     return tl.where(y == 0, 0.0, z)
@@ -1062,8 +1081,10 @@ def fast_pow_by_x(x, y, negative: tl.constexpr = True):
 @triton.jit
 def fast_pow_by_y(x, y):
     x, y = tl.broadcast(x, y)
-    z = fast_times_power(log2_near(x) * 0.6931471805599453, x, y)
-    return tl.where((x == 0) & (y >= 0), 0.0, z)
+    half = 0.5 * log2_near(x)
+    root = root_of_power(half, y)
+    # The sum is -∞ for x = 0 and y ≥ 0.
+    return tl.where(half + root == -INF, 0.0, half * 1.3862943611198906 * root * root)
 
 
 @triton.jit
@@ -1296,6 +1317,11 @@ def fast_i0e_minus_i1e(x):
 
 
 @triton.jit
+def fast_i0e_by_x(x):
+    return tl.where(x == 0, 0.0, with_sign(fast_i0e_minus_i1e(x), -x))
+
+
+@triton.jit
 def fast_i1e_slope(x):
     q, root, t = whole_range(tl.abs(x))
     return horner(t, I1E_SLOPE_FAST) * (root * q)
@@ -1310,6 +1336,14 @@ def fast_sigmoid(x):
 @triton.jit
 def fast_silu(x):
     return x * fast_sigmoid(x)
+
+
+@triton.jit
+def fast_silu_by_x(x):
+    w = exp4_near(tl.abs(x) * -0.7213475204444817)
+    inverse = reciprocal_near(1 + w)
+    below = tl.where(x < 0, 1.0, w) * inverse
+    return tl.fma(x, below, 1.0) * (tl.where(x < 0, w, 1.0) * inverse)
 
 
 @triton.jit

@@ -316,7 +316,9 @@ class _Writer:
         instruction = self._program.instructions[i]
         ranges = [self._ranges[a] for a in instruction.args]
         if instruction.op in ("pow", "pow_by_x"):
-            return ["negative=False"] if ranges[0][0] >= 0 or i in self._beside_logarithm else []
+            if ranges[0][0] >= 0 or i in self._beside_logarithm:
+                return ["negative=False"]
+            return ["short=True"] if ranges[1][0] >= -1 and ranges[1][1] <= 1 else []
         # The reciprocal of what is larger is below the normal range.
         most = math.inf if instruction.op == "div_by_x" else 2.0**126
         if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
