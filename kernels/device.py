@@ -624,7 +624,8 @@ def pow_by_y(x, y):
     """x^y·log x; 0 for x = 0 and y ≥ 0."""
     x, y = tl.broadcast(x, y)
     high, low = log2_pair(x)
-    z = times_power((high + low) * 0.6931471805599453, x, y)
+    natural = tl.fma(high, typed(0.6931471805599453, high), low * 0.6931471805599453)
+    z = times_power(natural, x, y)
     return tl.where((x == 0) & (y >= 0), 0.0, z)
 
 
@@ -1043,17 +1044,10 @@ def above_even_near(y, short: tl.constexpr):
 
 
 @triton.jit
-def root_of_power(half, y):
-    """√(x^y), given log2 √x; 1 is a power of anything, and every power of 1."""
-    return exp2_normal(tl.where(tl.minimum(tl.abs(y), tl.abs(half)) == 0, 0.0, y * half))
-
-
-@triton.jit
-def fast_times_power(factor, x, y):
-    """factor·x^y."""
-    root = root_of_power(0.5 * log2_near(x), y)
-    # In this order, for powers beyond the range.
-    return factor * root * root
+def root_of_power(half, y, unless, shift: tl.constexpr = 0.0):
+    """√(x^y)·2^shift, given log2 √x; 2^shift where that or ``unless`` is 0, whatever the others are."""
+    one = tl.minimum(tl.abs(unless), tl.abs(half)) == 0
+    return exp2_normal(tl.where(one, shift, tl.fma(y, half, shift)))
 
 
 @triton.jit
@@ -1061,30 +1055,37 @@ def fast_pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even_near(y, short)
-        z = with_sign_where(rest == 1, fast_times_power(1.0, powered(x, rest), y), x)
+        root = root_of_power(0.5 * log2_near(powered(x, rest)), y, y)
+        z = with_sign_where(rest == 1, root * root, x)
     else:
-        z = fast_times_power(1.0, x, y)
+        root = root_of_power(0.5 * log2_near(x), y, y)
+        z = root * root
     return z
 
 
 @triton.jit
 def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
+    # Where y is 0 so is the slope, and where it is 1 the power; products in this order, for powers beyond the range.
+    unless = y * (y - 1)
     if negative:
         rest = above_even_near(y, short)
-        z = with_sign_where(rest == 0, fast_times_power(y, powered(x, rest), y - 1), x)
+        root = root_of_power(0.5 * log2_near(powered(x, rest)), y - 1, unless)
+        z = with_sign_where(rest == 0, y * root * root, x)
     else:
-        z = fast_times_power(y, x, y - 1)
-    return tl.where(y == 0, 0.0, z)
+        root = root_of_power(0.5 * log2_near(x), y - 1, unless)
+        z = y * root * root
+    return z
 
 
 @triton.jit
 def fast_pow_by_y(x, y):
     x, y = tl.broadcast(x, y)
     half = 0.5 * log2_near(x)
-    root = root_of_power(half, y)
+    # 2^(2·shift) is 2·log 2, for the natural logarithm of x itself.
+    root = root_of_power(half, y, y, 0.23561681352755118)
     # The sum is -∞ for x = 0 and y ≥ 0.
-    return tl.where(half + root == -INF, 0.0, half * 1.3862943611198906 * root * root)
+    return tl.where(half + root == -INF, 0.0, half * root * root)
 
 
 @triton.jit
