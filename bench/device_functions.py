@@ -101,14 +101,15 @@ def power_below(x):  # type: ignore[no-untyped-def]
 
 
 def names() -> list[str]:
-    """The rows, and partial derivatives of rows, that have a device function."""
+    """The rows, and partial derivatives of rows, that have a device function, if only a fast one."""
     partials = [f"{name}_by_{argument}" for name, row in OPERATORS.items() for argument in row.arguments]
-    return [name for name in (*OPERATORS, *partials) if hasattr(device, name)]
+    return [name for name in (*OPERATORS, *partials) if hasattr(device, name) or name in device.FAST_ERROR]
 
 
 def arity(name: str) -> int:
     """Of tensors: what has a default is known when a kernel is compiled."""
-    parameters = inspect.signature(getattr(device, name).fn).parameters.values()
+    function = getattr(device, name if hasattr(device, name) else f"fast_{name}")
+    parameters = inspect.signature(function.fn).parameters.values()
     return sum(each.default is inspect.Parameter.empty for each in parameters)
 
 
@@ -145,6 +146,20 @@ def oracle(name: str, *arguments: Any) -> Any:
         return OPERATORS[name].oracle(*arguments)
     row, text = partial(name)
     return text.evaluate_mp(**dict(zip(row.arguments, arguments, strict=True)))
+
+
+#: Rows whose partial derivatives have a function.
+BY_TORCH = {"pow": torch.pow, "silu": torch.nn.functional.silu, "i0e": torch.special.i0e}
+
+
+def by_autograd(name: str, *arguments: Array) -> Array:
+    """A partial derivative as torch's autograd has it."""
+    row, _ = partial(name)
+    leaves = [torch.from_numpy(a.copy()).requires_grad_() for a in arguments]
+    value = BY_TORCH[row.name](*leaves)
+    position = row.arguments.index(name.rpartition("_by_")[2])
+    (slope,) = torch.autograd.grad(value, leaves[position], torch.ones_like(value))
+    return np.asarray(slope)
 
 
 def awkward(dtype: Any) -> Array:
@@ -205,8 +220,12 @@ def unit_errors(found: Array, exact: Array, dtype: Any) -> Array:
     return np.where(np.isnan(errors), np.inf, errors)
 
 
+#: Slopes with an irrational zero.
+WITH_ZERO = ("i1e_slope", "silu_by_x")
+
+
 def steepness(name: str, x: Array) -> Array:
-    """|x·f′(x)| where i1e's slope has an irrational zero, by which it is measured there; else 0."""
+    """|x·f′(x)| where the slope has an irrational zero, by which it is measured there; else 0."""
     slope = np.abs((reference(name, x * (1 + 1e-6)) - reference(name, x * (1 - 1e-6))) / 2e-6)
     return np.where((np.abs(x) > 0.5) & (np.abs(x) < 4), slope, 0)
 
@@ -216,14 +235,16 @@ def accurate_32(name: str, count: int) -> dict[str, Any]:
     exact = reference(name, *(a.astype(np.float64) for a in given))
     if name == "saturate":
         exact = np.clip(exact, -np.finfo(np.float32).max, np.finfo(np.float32).max)
-    worst, at, signs = 0.0, 0, True
+    worst, at, signs, theirs = 0.0, 0, True, {}
+    if name not in OPERATORS:
+        theirs = {"torch": float(unit_errors(by_autograd(name, *given), exact, np.float32).max())}
     runs = [(RECIPROCAL, ROOT, power)]
     if name not in EXACT:
         runs += [(reciprocal_above, root_above, power_above), (reciprocal_below, root_below, power_below)]
     for device.reciprocal_near, device.inverse_root, device.exp2_normal in runs:
         found = call(name, *given)
         errors = unit_errors(found, exact, np.float32)
-        if name == "i1e_slope":
+        if name in WITH_ZERO:
             steep = steepness(name, given[0].astype(np.float64)).astype(np.float32)
             errors = np.where(steep > np.abs(exact), np.abs(found - exact) / np.spacing(steep), errors)
         zero = (exact == 0) & (found == 0)
@@ -231,14 +252,14 @@ def accurate_32(name: str, count: int) -> dict[str, Any]:
         if errors.max() >= worst:
             worst, at = float(errors.max()), int(errors.argmax())
     device.reciprocal_near, device.inverse_root, device.exp2_normal = RECIPROCAL, ROOT, power
-    return {"ulp": worst, "at": [float(a[at]) for a in given], "signs": signs}
+    return {"ulp": worst, "at": [float(a[at]) for a in given], "signs": signs} | theirs
 
 
 def accurate_64(name: str, count: int) -> dict[str, Any]:
     given = arguments(name, np.float64, count)
     given = [a[:: max(1, len(a) // (3 * count))] for a in given]
     found, by_numpy = call(name, *given), reference(name, *given)
-    steep = steepness(name, given[0]) if name == "i1e_slope" else np.zeros(len(found))
+    steep = steepness(name, given[0]) if name in WITH_ZERO else np.zeros(len(found))
     # Where the two terms of these agree, 1/x has to be seen beside 1.
     mp.mp.prec = 2300 if name in ("i0e_minus_i1e", "i1e_slope") else 140
     worst, at = 0.0, 0
@@ -273,7 +294,7 @@ def fast(name: str, kind: str) -> dict[str, Any]:
         found = call(f"fast_{name}", *given).astype(np.float64)
         exact = reference(name, *(a.astype(np.float64) for a in given))
         size = np.maximum(np.abs(exact), 2.0**-126 if kind == "bfloat16" else 2.0**-14)
-        if name == "i1e_slope":
+        if name in WITH_ZERO:
             size = np.maximum(size, steepness(name, x.astype(np.float64)))
         if name.startswith("pow"):
             # The logarithm of x as if x were off by 2^-21.
@@ -292,8 +313,10 @@ def errors(few: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in names():
         with np.errstate(all="ignore"):
-            result[name] = {"float32": accurate_32(name, 30_000 if few else 200_000),
-                            "float64": accurate_64(name, 40 if few else 600)}  # fmt: skip
+            result[name] = {}
+            if hasattr(device, name):
+                result[name] |= {"float32": accurate_32(name, 30_000 if few else 200_000)}
+                result[name] |= {"float64": accurate_64(name, 40 if few else 600)}
             if name in device.FAST_ERROR:
                 result[name] |= {f"fast {kind}": fast(name, kind) for kind in ("bfloat16", "float16")}
     return result
@@ -322,10 +345,12 @@ def table(target: str) -> Iterator[tuple[str, dict[str, Any]]]:
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     print("accurate:       ulp f32  ulp f64  instr. special   fast: bf16 2^  fp16 2^  instr. special")
     for name, found in json.loads(run.stdout).items():
-        found["cost"] = costs(name, target, "fp32")
-        figures = [found[kind]["ulp"] for kind in ("float32", "float64")]
-        figures += [found["cost"][kind] for kind in ("instructions", "special")]
-        line = f"{name:14}" + "{:9.2f}{:9.2f}{:8.1f}{:8.1f}".format(*figures)
+        line = f"{name:14}" + 34 * " "
+        if hasattr(device, name):
+            found["cost"] = costs(name, target, "fp32")
+            figures = [found[kind]["ulp"] for kind in ("float32", "float64")]
+            figures += [found["cost"][kind] for kind in ("instructions", "special")]
+            line = f"{name:14}" + "{:9.2f}{:9.2f}{:8.1f}{:8.1f}".format(*figures)
         if name in device.FAST_ERROR:
             found["fast cost"] = costs(f"fast_{name}", target, "bf16")
             figures = [np.log2(found[f"fast {kind}"]["relative"]) for kind in ("bfloat16", "float16")]

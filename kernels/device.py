@@ -352,27 +352,6 @@ def div(x, y):
 
 
 @triton.jit
-def reciprocal_split(y, near: tl.constexpr):
-    """s and r with 1/y = s·r, neither beyond the range; s a power of two, 1 if y is known to be ``near`` 1: from 2^-126
-    to 2^126."""
-    # About 1/√y.
-    s = 1.0 if near or y.dtype == tl.float64 else number(0x5F000000 - ((bits(y) >> 1) & 0x3F800000))
-    return s, reciprocal_near(y * s)
-
-
-@triton.jit
-def div_by_x(x, y, near: tl.constexpr = False):
-    s, r = reciprocal_split(y, near)
-    return s * r
-
-
-@triton.jit
-def div_by_y(x, y, near: tl.constexpr = False):
-    s, r = reciprocal_split(y, near)
-    return x * s * r * s * -r
-
-
-@triton.jit
 def sqrt(x):
     """The root rounded to the nearest."""
     return tl.sqrt(x) if x.dtype == tl.float64 else tl.sqrt_rn(x)
@@ -880,8 +859,8 @@ def i0e_minus_i1e(x):
 
 @triton.jit
 def i0e_by_x(x):
-    """0 at 0."""
-    return tl.where(x == 0, 0.0, with_sign(i0e_minus_i1e(x), -x))
+    """-0 at 0, as −sign(x)·(i0e − i1e) is."""
+    return tl.where(x == 0, -0.0, with_sign(i0e_minus_i1e(x), -x))
 
 
 @triton.jit
@@ -925,8 +904,9 @@ def silu_by_x(x):
     # (1 + x/(1 + e^x))/(1 + e^-x), in factors of e^(x/2) as above.
     g = exp(-0.5 * tl.abs(x))
     w = g * g
-    inverse = reciprocal_near(1 + w)
-    z = tl.fma(x, tl.where(x < 0, 1.0, w) * inverse, 1.0)
+    # At most 1, lest x leaves the range.
+    inverse = tl.minimum(reciprocal_near(1 + w), 1.0)
+    z = tl.fma(x, tl.where(x < 0, inverse, w * inverse), 1.0)
     return tl.where(x < 0, z * g * g, z) * inverse
 
 
@@ -964,6 +944,8 @@ FAST_ERROR = {
     "pow_by_y": 2**-14,
     "sqrt": 2**-21,
     "div": 2**-21,
+    "div_by_x": 2**-21,
+    "div_by_y": 2**-21,
     "hypot": 2**-20,
     "sin": 2**-14,
     "cos": 2**-14,
@@ -1102,6 +1084,27 @@ def sqrt_normal(x):
 @triton.jit
 def fast_div(x, y):
     return x / y
+
+
+@triton.jit
+def reciprocal_split(y, near: tl.constexpr):
+    """s and r with 1/y = s·r, neither beyond the range; s a power of two, 1 if y is known to be ``near`` 1: from 2^-126
+    to 2^126."""
+    # About 1/√y.
+    s = 1.0 if near else number(0x5F000000 - ((bits(y) >> 1) & 0x3F800000))
+    return s, reciprocal_near(y * s)
+
+
+@triton.jit
+def fast_div_by_x(x, y, near: tl.constexpr = False):
+    s, r = reciprocal_split(y, near)
+    return s * r
+
+
+@triton.jit
+def fast_div_by_y(x, y, near: tl.constexpr = False):
+    s, r = reciprocal_split(y, near)
+    return x * s * r * s * -r
 
 
 @triton.jit
@@ -1319,7 +1322,7 @@ def fast_i0e_minus_i1e(x):
 
 @triton.jit
 def fast_i0e_by_x(x):
-    return tl.where(x == 0, 0.0, with_sign(fast_i0e_minus_i1e(x), -x))
+    return tl.where(x == 0, -0.0, with_sign(fast_i0e_minus_i1e(x), -x))
 
 
 @triton.jit
