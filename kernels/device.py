@@ -579,7 +579,9 @@ def pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y, short)
-        z = with_sign_where(rest == 1, times_power(1.0, powered(x, rest), y), x)
+        # No power of -1 hides that y is NaN.
+        base = tl.where(y != y, x, powered(x, rest))
+        z = with_sign_where(rest == 1, times_power(1.0, base, y), x)
     else:
         z = times_power(1.0, x, y)
     return z
@@ -1034,6 +1036,7 @@ def root_of_power(half, y, unless, shift: tl.constexpr = 0.0):
 
 @triton.jit
 def fast_pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
+    """As ``pow``, but that -1 to the power of NaN is 1."""
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even_near(y, short)

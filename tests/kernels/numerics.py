@@ -118,6 +118,27 @@ def test_awkward_values(row: Operator, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+def test_powers_of_awkward_numbers(dtype: torch.dtype) -> None:
+    """Values and both slopes, for bases and exponents that are zero, infinite, NaN, subnormal or whole, as torch's."""
+    tiny = torch.finfo(dtype).tiny / 4
+    bases = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.0, -0.5, INF, -INF, NAN, tiny]
+    exponents = [0.0, -0.0, 1.0, -1.0, 2.0, 3.0, -3.0, 0.5, -1.5, INF, -INF, NAN, tiny]
+    pairs = torch.cartesian_prod(torch.tensor(bases), torch.tensor(exponents)).to(dtype)
+    # torch rounds y − 1, so that it takes a tiny y for 0 there, and a negative base has a power.
+    pairs = pairs[~((pairs[:, 0] < 0) & (pairs[:, 1] == tiny))]
+    found = []
+    for device, function in ((DEVICE, compile("x**y", backend="triton")), ("cpu", torch.pow)):
+        wide = dtype if device == DEVICE else torch.float64
+        leaves = [each.to(device, wide).requires_grad_() for each in pairs.unbind(1)]
+        value = function(*leaves)
+        found.append([each.detach().cpu() for each in (value, *torch.autograd.grad(value.sum(), leaves))])
+    for name, got, true in zip(("value", "by x", "by y"), *found, strict=True):
+        rtol = max(8 * torch.finfo(dtype).eps, 1e-14)
+        same = torch.isclose(got, true.to(dtype), rtol=rtol, atol=4 * torch.finfo(dtype).tiny, equal_nan=True)
+        assert same.all(), (name, pairs[~same], got[~same], true[~same])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (1, 1), (7,), (BLOCK,), (BLOCK + 1,), (3, BLOCK + 8)])
 def test_sizes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     """Value and both gradients as the reference has them, in blocks that the tensor fills and that it does not."""

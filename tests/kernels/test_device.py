@@ -31,10 +31,11 @@ LIBDEVICE = {
 }  # fmt: skip
 #: For one number, where 1 + x rounds to 0.75 and the exponent is taken to be that below; everywhere else under 1.
 OVER = {"log1p": 1.2}
-#: Those of functions that libdevice lacks; for i1e_slope about its zero by |x·f′|.
+#: Those of functions that libdevice lacks; of i1e_slope and silu_by_x about their zero by |x·f′|. Powers' slopes are off
+#: by more than 3 only at the ends of the range, where torch's are off by more than 40.
 OWN = {
     "i0e": 4.5, "i1e": 4.5, "i0e_minus_i1e": 7.5, "i1e_slope": 7.5, "sigmoid": 2.5, "log_sigmoid": 2, "softplus": 2,
-    "gelu": 4.5, "silu": 5.5, "mish": 6.5, "pow_by_x": 4, "pow_by_y": 5, "div_by_x": 1.6, "div_by_y": 7,
+    "gelu": 4.5, "silu": 5.5, "silu_by_x": 8, "mish": 6.5, "i0e_by_x": 7.5, "pow_by_x": 4.5, "pow_by_y": 5,
 }  # fmt: skip
 EXACT = dict.fromkeys(("abs", "sign", "floor", "max", "min", "relu", "saturate"), 0.0)
 BOUNDS = LIBDEVICE | OVER | OWN | EXACT
@@ -57,7 +58,7 @@ def measured() -> Any:
 
 def test_every_function_has_a_bound() -> None:
     assert set(NAMES) == set(BOUNDS)
-    assert set(FAST) == set(device.FAST_ERROR) <= set(NAMES)
+    assert set(FAST) == set(device.FAST_ERROR) <= {*NAMES, *PARTIALS}
 
 
 def test_every_primitive_is_there() -> None:
@@ -68,9 +69,10 @@ def test_every_primitive_is_there() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_accurate(name: str, measured: Any) -> None:
-    """Against numpy's and scipy's float64 functions in float32, mpmath in float64, with zeros of the right sign."""
+    """Against numpy's and scipy's float64 functions in float32, mpmath in float64, with zeros of the right sign; slopes
+    no worse than torch's own in float32 at the same points."""
     found = measured[name]
-    assert found["float32"]["ulp"] <= BOUNDS[name], found["float32"]["at"]
+    assert found["float32"]["ulp"] <= min(BOUNDS[name], found["float32"].get("torch", BOUNDS[name])), found["float32"]
     assert found["float32"]["signs"]
     assert found["float64"]["ulp"] <= max(BOUNDS[name], 1.2 * (BOUNDS[name] > 0)), found["float64"]["at"]
 

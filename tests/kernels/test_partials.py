@@ -18,10 +18,10 @@ from actc.kernels import ahead_of_time, device, partials
 from actc.kernels.triton_source import kernel_source
 
 
-def calls(text: str, operator: str) -> list[str]:
+def calls(text: str, operator: str, dtype: torch.dtype = torch.float32) -> list[str]:
     """The calls of an operator's functions in the gradients' kernel."""
-    wanted = ahead_of_time.specification(compile(text), torch.float32, backward=True)
-    return re.findall(rf"device\.({operator}\w*\(.*\))", kernel_source(wanted, "kernel", device).text)
+    wanted = ahead_of_time.specification(compile(text), dtype, backward=True)
+    return re.findall(rf"device\.((?:fast_)?{operator}\w*\(.*\))", kernel_source(wanted, "kernel", device).text)
 
 
 def test_powers() -> None:
@@ -29,6 +29,7 @@ def test_powers() -> None:
     assert calls("sinh(x)**tanh(x)", "pow") == ["pow_by_x(sinh_1, tanh_1, negative=False)", "pow_by_y(sinh_1, tanh_1)"]
     assert calls("x**n", "pow") == ["pow_by_x(x, n)", "pow_by_y(x, n)"]
     assert calls("exp(x)**n", "pow")[0] == "pow_by_x(exp_1, n, negative=False)"
+    assert calls("x**sigmoid(y)", "pow")[0] == "pow_by_x(x, sigmoid_1, short=True)"
 
 
 def test_constants_stay_with_the_text() -> None:
@@ -36,11 +37,13 @@ def test_constants_stay_with_the_text() -> None:
 
 
 def test_quotients() -> None:
-    assert calls("erf(x)/sinh(x)", "div") == [
-        "div_by_x(tl.full((), 1.0, tl.float32), sinh_1)",
-        "div_by_y(erf_1, sinh_1)",
+    """Whole for results of 16 bits only: otherwise by divisions, as torch's."""
+    assert calls("erf(x)/sinh(x)", "div", torch.bfloat16) == [
+        "fast_div_by_x(tl.full((), 1.0, tl.float32), sinh_1)",
+        "fast_div_by_y(erf_1, sinh_1)",
     ]
-    assert calls("x/(1 + exp(-abs(x)))", "div")[0].endswith("near=True)")
+    assert calls("x/(1 + exp(-abs(x)))", "div", torch.bfloat16)[0].endswith("near=True)")
+    assert all(call.startswith("div(") for call in calls("erf(x)/sinh(x)", "div"))
 
 
 def test_nothing_else_changes() -> None:
