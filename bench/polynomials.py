@@ -207,9 +207,9 @@ def whole(
 
 
 def curved(x: Any) -> Any:
-    """1/(|f| + |x·f′|), f the slope of i1e: by which its error is measured."""
+    """1/(|f| + |x·f′|), f the slope of i1e, about its zero, and else 1/|f|: by which its error is measured."""
     f = i1e_slope(x)
-    change = x * (-slope(x) - f) - f + scaled_i(1, x) / x if x else 0
+    change = x * (-slope(x) - f) - f + scaled_i(1, x) / x if 0.5 < x < 4 else 0
     return 1 / (abs(f) + abs(change))
 
 

@@ -1020,8 +1020,8 @@ def fast_log1p(x):
 
 @triton.jit
 def above_even_near(y, short: tl.constexpr):
-    """As ``above_even``, but by either of the even numbers beside y. Beyond 2^24 only multiples of 4 count as even, which
-    numbers of 16 bits and their squares are."""
+    """As ``above_even``, but by either of the even numbers beside y. Beyond 2^24 only multiples of 4 count as even: the
+    numbers of 16 bits are, and their squares."""
     a = tl.abs(y)
     # Adding 2^23 rounds to a whole number.
     return a if short else tl.abs(tl.fma(tl.fma(a, 0.5, 8388608.0) - 8388608.0, -2.0, a))
