@@ -146,7 +146,8 @@ def within_onnx(root: Expr) -> Expr:
 
 @lru_cache(maxsize=4096)
 def _expanded(row: Operator, args: tuple[Expr, ...], keep: frozenset[str] = frozenset()) -> Expr:
-    if row.name == "where" and not args[0].symbols:
+    # Within a constant no choice is made: constants are evaluated as a whole.
+    if row.name == "where" and not args[0].symbols and (args[1].symbols or args[2].symbols):
         return args[1] if constant_value(args[0]) != 0 else args[2]
     if row.name == "pow" and args[1].value == -2:
         # torch.pow squares before it divides, and x² overflows or underflows long before 1/x² does.
@@ -197,10 +198,12 @@ def _program(roots: tuple[Expr, ...], expanded: bool, keep: frozenset[str]) -> P
 
     def number(node: Expr) -> int:
         value = constant_value(node)
-        if repr(value) not in numbers:
-            numbers[repr(value)] = len(instructions)
+        name = repr(value)
+        if name not in numbers:
+            numbers[name] = len(instructions)
             instructions.append(Instruction("constant", value=value))
-        return numbers[repr(value)]
+        index[node] = numbers[name]
+        return index[node]
 
     for node in postorder(*roots):
         if node.kind == "symbol":

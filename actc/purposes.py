@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from actc.accuracy import HOPELESS, Sample, errors_beside, float32_value
 from actc.equivalence import bends
+from actc.evaluation import nearest_to_ball
 from actc.expr import Expr, apply, constant, hidden, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
@@ -39,7 +40,7 @@ _WORK, _FEWEST, _MOST = 3000, 32, 512
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 21
 
 #: Primitive operations of the largest expression whose forms are measured.
-_LARGEST = 1500
+_MOST_OPERATIONS = 300
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -51,8 +52,8 @@ _SLACK = 0.01
 #: Where the error is larger than that, as beside a zero, it is what rounding happens to leave: a form must be so many
 #: times better there, or the same code.
 _LARGE, _FAR_BETTER = 4, 4
-#: Bits lost by a form where it is out of the question.
-_FORBIDDEN = 1e6
+#: Bits lost by a form where it is out of the question, and the last digit of bits that are added up.
+_FORBIDDEN, _GRAIN = 1e6, 2.0**-20
 
 #: Values below are subnormal: a cheap form may lose so many of their bits, as hardware does that takes them for 0.
 _SMALLEST_NORMAL, _SUBNORMAL_BITS = 2.0**-126, 23
@@ -83,9 +84,22 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
         return simplified(root)
     if purpose not in ("stable", "cheap"):
         raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
-    if sum(_written_out(node.name) for node in postorder(root) if node.symbols and node.args) > _LARGEST:
+    if not root.symbols:
+        # What is computed is one number, however it is written.
+        return simplified(root)
+    if not _measurable(root):
         return root
     return _stable(root) if purpose == "stable" else _cheap(root)
+
+
+def _measurable(expression: Expr) -> bool:
+    """Whether it is small enough, and balls tell its constants: those that cancel, or stand on a pole or a jump, take
+    thousands of digits."""
+    nodes = [node for node in postorder(expression) if node.symbols and node.args]
+    if sum(_written_out(node.name) for node in nodes) > _MOST_OPERATIONS:
+        return False
+    constants = {a for node in nodes for a in node.args if a.args and not a.symbols}
+    return all(nearest_to_ball(c) is not None for c in constants)
 
 
 # --- the smallest error ----------------------------------------------------------------------------------------------
@@ -193,21 +207,25 @@ def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[tuple[i
     n = x.size
     for row, form in zip(bits, found, strict=True):
         row[(x < float(form.low)) | (x > float(form.high))] = _FORBIDDEN
-    price = n * np.array([_PIECE + _LETTER * len(str(form.expression)) for form in found])
-    # least[i, f]: bits lost at the first i points if form f is the last piece; starts: where that piece begins.
-    least = price + np.vstack([np.zeros(len(found)), np.cumsum(bits, axis=1).T])
+    # Of few digits, so that sums are exact and no rounding breaks a tie.
+    bits = np.round(bits / _GRAIN) * _GRAIN
+    price = np.round(n * np.array([_PIECE + _LETTER * len(str(f.expression)) for f in found]) / _GRAIN) * _GRAIN
+    # so_far[i, f]: bits lost by a form at the first i points; least[i, f]: by the best choice that ends with it.
+    so_far = np.vstack([np.zeros(len(found)), np.cumsum(bits, axis=1).T])
+    least = price + so_far
+    nowhere = np.zeros((1, len(found)), dtype=int)
     history = []
     for _ in range(1, _MOST_PIECES):
-        before, starts = least, np.zeros((n + 1, len(found)), dtype=int)
-        least = np.full_like(before, math.inf)
-        for i in range(1, n + 1):
-            fresh = before[i - 1].min() + price
-            starts[i] = np.where(fresh < least[i - 1], i - 1, starts[i - 1])
-            least[i] = np.minimum(least[i - 1], fresh) + bits[:, i - 1]
-        history.append((before.argmin(axis=1), starts))
+        # If the last piece begins after j points: what is lost up to there, beyond what its form would have lost.
+        begun = (least.min(axis=1, keepdims=True) + price - so_far)[:-1]
+        fewest = np.minimum.accumulate(begun)
+        better = np.vstack([nowhere, fewest[1:] < fewest[:-1]])
+        starts = np.maximum.accumulate(np.arange(n)[:, None] * better)
+        history.append((least.argmin(axis=1), np.vstack([nowhere, starts])))
+        least = np.vstack([nowhere + math.inf, so_far[1:] + fewest])
         pieces, ends = [int(least[n].argmin())], [n]
-        for last, starts in reversed(history):
-            ends.append(int(starts[ends[-1], pieces[-1]]))
+        for last, begins in reversed(history):
+            ends.append(int(begins[ends[-1], pieces[-1]]))
             pieces.append(int(last[ends[-1]]))
         if all(end > 0 for end in ends):
             yield len(pieces), _joined(found, bits, pieces[::-1], ends[::-1], x)
@@ -315,7 +333,7 @@ def _places(expression: Expr) -> tuple[Fraction, ...]:
         zeros = x[_near_zeros(_float64_value(form, {"x": x}))]
         # More of them are what rounding leaves of something that vanishes.
         points.update(Fraction(float(p)) for p in (zeros if len(zeros) <= 2 * _MOST_ZEROS else ()))
-    return tuple(sorted(points))
+    return tuple(sorted(points, key=float))
 
 
 @lru_cache(maxsize=8)
