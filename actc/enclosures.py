@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import flint
@@ -48,6 +49,14 @@ def ball(value: Fraction | float) -> Any:
     if isinstance(value, float):
         return flint.arb(value)
     return flint.arb(flint.fmpq(value.numerator, value.denominator))
+
+
+def constant_ball(value: Fraction) -> Callable[[], Any]:
+    """A function that gives the number as a ball: one object for one of a few binary digits."""
+    if value.denominator & (value.denominator - 1) or value.numerator.bit_length() > BITS:
+        return partial(ball, value)
+    exact = flint.arb((value.numerator, 1 - value.denominator.bit_length()))
+    return lambda: exact
 
 
 def hull(values: Iterable[Any]) -> Interval:
@@ -322,15 +331,14 @@ def compare(name: str, a: Interval, b: Interval) -> Interval:
     """Of the comparison with that name, such as ``lt``."""
     if name in ("gt", "ge"):
         name, a, b = {"gt": "lt", "ge": "le"}[name], b, a
-    apart = a[1] < b[0] or b[1] < a[0]
-    same = a[0] == a[1] == b[0] == b[1]
-    certain = {
-        "lt": (a[1] < b[0], a[0] >= b[1]),
-        "le": (a[1] <= b[0], a[0] > b[1]),
-        "eq": (same, apart),
-        "ne": (apart, same),
-    }[name]
-    return (ONE, ONE) if certain[0] else (ZERO, ZERO) if certain[1] else (ZERO, ONE)
+    if name == "lt":
+        yes, no = a[1] < b[0], a[0] >= b[1]
+    elif name == "le":
+        yes, no = a[1] <= b[0], a[0] > b[1]
+    else:
+        same, apart = a[0] == a[1] == b[0] == b[1], a[1] < b[0] or b[1] < a[0]
+        yes, no = (same, apart) if name == "eq" else (apart, same)
+    return (ONE, ONE) if yes else (ZERO, ZERO) if no else (ZERO, ONE)
 
 
 def compare_balls(name: str, a: Any, b: Any) -> Interval:

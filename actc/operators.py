@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from fractions import Fraction
 from functools import cached_property
+from operator import methodcaller
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ class Operator:
     bounds: Callable[..., Any] | None = None
     #: Machine instructions an element of a primitive in float32, about: as a compiler for NVIDIA's GPUs writes it.
     instructions: int = 1
+    #: How many times as long as an elementary function's the value takes, in balls and in numpy, about.
+    effort: int = 1
     #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
     onnx: str | None = None
     #: The value at rational arguments where it is rational; None where it seldom is.
@@ -206,13 +209,50 @@ class Operator:
         # A choice is not spoiled by the branch that it does not take.
         return self.mpmath if self.name == "where" or self.compares else _real(self.mpmath)
 
-    def in_balls(self, *args: Any) -> Any:
+    @cached_property
+    def in_balls(self) -> Callable[..., Any]:
         """The value at ``flint.arb`` balls, a ball that holds it; NaN where that may be undefined."""
         if self.ball is not None:
-            return self.ball(*args)
+            return self.ball
         if self.definition is None:
-            return getattr(args[0], self.name)()
-        return enclosures.by_definition(self, args, enclosures.ball, lambda row, values: row.in_balls(*values))
+            return methodcaller(self.name)
+        steps = self._ball_steps
+
+        def value(*args: Any) -> Any:
+            values = list(args[: self.arity])
+            for function, places in steps:
+                values.append(function(*[values[i] for i in places]))
+            # A variadic row folds its definition over the arguments.
+            return value(values[-1], *args[self.arity :]) if len(args) > self.arity else values[-1]
+
+        return value
+
+    @cached_property
+    def _ball_steps(self) -> list[tuple[Callable[..., Any], list[int]]]:
+        """The definition as straight-line code in balls, those of its parts written out: functions, and where their
+        arguments stand, those of the row first."""
+        steps: list[tuple[Callable[..., Any], list[int]]] = []
+
+        def add(function: Callable[..., Any], *places: int) -> int:
+            steps.append((function, list(places)))
+            return self.arity + len(steps) - 1
+
+        def inline(row: Operator, places: list[int]) -> int:
+            if row.ball is not None or row.definition is None or len(places) > row.arity:
+                return add(row.in_balls, *places)
+            at: dict[Expr, int] = {}
+            for node in row.steps:
+                if node.value is not None:
+                    at[node] = add(enclosures.constant_ball(node.value))
+                elif node.kind == "symbol":
+                    at[node] = places[row.arguments.index(node.name)]
+                else:
+                    at[node] = inline(operator(node.name), [at[a] for a in node.args])
+            return at[row.steps[-1]]
+
+        last = inline(self, list(range(self.arity)))
+        # The value is what stands last.
+        return steps if last == self.arity + len(steps) - 1 else [*steps, (lambda a: a, [last])]
 
     @cached_property
     def steps(self) -> list[Expr]:
@@ -1050,6 +1090,7 @@ _ROWS = (
     Operator(
         "erf(x)",
         instructions=25,
+        effort=4,
         analytic=True,
         mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
         numpy=lambda a: special.erf(a),
@@ -1064,6 +1105,7 @@ _ROWS = (
     Operator(
         "erfc(x)",
         instructions=47,
+        effort=6,
         analytic=True,
         mpmath=_mp_erfc,
         numpy=_erfc,
@@ -1078,6 +1120,7 @@ _ROWS = (
     Operator(
         "i0e(x)",
         instructions=50,
+        effort=10,
         mpmath=lambda a: _mp_i(0, a),
         ball=lambda a: enclosures.bessel(0, a),
         bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),

@@ -37,7 +37,7 @@ ORDINARY = 20.0
 _WORK, _FEWEST, _MOST = 3000, 32, 512
 #: Points at which a choice is checked against the text, and operations at them all; there the real value is that of the
 #: form chosen, in float64.
-_CHECKED, _CHECKED_WORK = 1 << 14, 1 << 21
+_CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
 #: Primitive operations of the largest expression whose forms are measured.
 _MOST_OPERATIONS = 300
@@ -108,6 +108,7 @@ def _measurable(expression: Expr) -> bool:
 def _stable(expression: Expr) -> Expr:
     found = forms(expression)
     sample = _sample(expression)
+    sample.evaluate([form.expression for form in found])
     losses = {form.expression: _losses(form.expression, expression, sample) for form in found}
     pieces = {form.expression: 1 for form in found if form.everywhere}
     if expression.symbols == {"x"}:
@@ -325,7 +326,7 @@ def _sample(expression: Expr) -> Sample:
 @lru_cache(maxsize=8)
 def _places(expression: Expr) -> tuple[Fraction, ...]:
     """Values of x for a sample, the same for forms of one function that are about equally large."""
-    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _operations(expression)).bit_length()))))
+    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _effort(expression)).bit_length()))))
     if expression.symbols == {"x"}:
         form = simplified(expression)
         points.update(b for b in bends(form) if abs(b) <= ORDINARY)
@@ -349,7 +350,7 @@ def _points(count: int) -> tuple[Fraction, ...]:
 
 def _checks(expression: Expr) -> dict[str, npt.NDArray[np.float32]]:
     """Many points for the free names and x, in the order of x."""
-    count = min(_CHECKED, 1 << (_CHECKED_WORK // _operations(expression)).bit_length())
+    count = min(_CHECKED, 1 << (_CHECKED_WORK // _effort(expression)).bit_length())
     return _ordinary(frozenset(expression.symbols), count)
 
 
@@ -363,13 +364,15 @@ def _ordinary(names: frozenset[str], count: int) -> dict[str, npt.NDArray[np.flo
 
 @cache
 def _written_out(name: str) -> int:
-    """How many primitive operations an operator comes to."""
+    """What an operator comes to in primitive operations."""
     row = OPERATORS[name]
-    return _operations(apply(name, *map(hidden, range(len(row.arguments)))))
+    return _effort(apply(name, *map(hidden, range(len(row.arguments)))))
 
 
-def _operations(expression: Expr) -> int:
-    return len(Program.of([expression]).instructions)
+def _effort(expression: Expr) -> int:
+    """What its value takes, in operations as fast as elementary functions."""
+    steps = Program.of([expression]).instructions
+    return sum(OPERATORS[step.op].effort if step.args else 1 for step in steps)
 
 
 def _float64_value(e: Expr, inputs: dict[str, npt.NDArray[np.float32]]) -> Array:
