@@ -114,6 +114,7 @@ def number_source(value: float | None) -> str:
     return repr(value) if value >= 0 and repr(value)[0] != "-" else f"({value!r})"
 
 
+@lru_cache(maxsize=1024)
 def expand(root: Expr, keep: frozenset[str] = frozenset()) -> Expr:
     """The expression over primitive operators and the rows in ``keep``: every other definition written out, shared
     parts still shared."""

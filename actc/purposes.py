@@ -25,7 +25,7 @@ from actc.expr import Expr, apply, constant, hidden, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
 from actc.parsing import parse
-from actc.program import Program
+from actc.program import Program, expand
 from actc.rules import simplified
 
 Array = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
     if not root.symbols:
         # What is computed is one number, however it is written.
         return simplified(root)
-    if not _measurable(root):
+    if not (_measurable(root) and _measurable(simplified(root))):
         return root
     return _stable(root) if purpose == "stable" else _cheap(root)
 
@@ -98,7 +98,13 @@ def _measurable(expression: Expr) -> bool:
     nodes = [node for node in postorder(expression) if node.symbols and node.args]
     if sum(_written_out(node.name) for node in nodes) > _MOST_OPERATIONS:
         return False
-    constants = {a for node in nodes for a in node.args if a.args and not a.symbols}
+    # Others come out of a choice that is made while definitions are written out.
+    return _tells_constants(expression) and _tells_constants(expand(expression))
+
+
+def _tells_constants(expression: Expr) -> bool:
+    above = [node for node in postorder(expression) if node.symbols]
+    constants = {a for node in above for a in node.args if a.args and not a.symbols}
     return all(nearest_to_ball(c) is not None for c in constants)
 
 
@@ -106,7 +112,7 @@ def _measurable(expression: Expr) -> bool:
 
 
 def _stable(expression: Expr) -> Expr:
-    found = forms(expression)
+    found = [form for form in forms(expression) if _measurable(form.expression)]
     sample = _sample(expression)
     sample.evaluate([form.expression for form in found])
     losses = {form.expression: _losses(form.expression, expression, sample) for form in found}
@@ -282,7 +288,8 @@ def _looked_at_alike(a: Expr, b: Expr) -> bool:
 def _cheapest(expression: Expr) -> Expr:
     """Of the forms the cheapest that is about as accurate, and of that, until none is cheaper."""
     sample = _sample(expression)
-    costs = {form.expression: instructions(form.expression) for form in forms(expression) if form.everywhere}
+    everywhere = [form.expression for form in forms(expression) if form.everywhere]
+    costs = {form: instructions(form) for form in everywhere if _measurable(form)}
     bits: dict[Expr, Array] = {}
     chosen, best = None, expression
     while chosen is not best:
