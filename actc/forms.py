@@ -35,7 +35,7 @@ DECAYING: Mapping[str, tuple[tuple[str, int, str] | None, tuple[str, int, str] |
 
 #: Pieces into which an expression is cut where its operators bend; one with more is looked at as a whole only.
 _MOST_PIECES = 5
-#: Nodes of the largest expression that is rewritten, and of all pieces together; of a larger one the rules' forms do.
+#: Nodes of the largest normal form that is rewritten, and of all pieces together; of a larger one the rules' forms do.
 _REWRITTEN, _MOST_NODES = 20, 60
 
 
@@ -57,8 +57,8 @@ def forms(expression: Expr) -> list[Form]:
     """Equal forms; the expression as it is comes first."""
     simple = simplified(expression)
     found = {e: Form(e) for e in (expression, stabilised(expression), simple)}
-    if len(postorder(simple)) <= _REWRITTEN:
-        normal = everywhere().canonical(simple)
+    normal = everywhere().canonical(simple)
+    if len(postorder(normal)) <= _REWRITTEN:
         for low, high in [(-math.inf, math.inf), *_pieces(expression, normal)]:
             here = Case(low, high) if math.isfinite(low) or math.isfinite(high) else everywhere()
             for e in _rewritten(here.canonical(normal), here):

@@ -112,7 +112,7 @@ class Operator:
     bounds: Callable[..., Any] | None = None
     #: Machine instructions an element of a primitive in float32, about: as a compiler for NVIDIA's GPUs writes it.
     instructions: int = 1
-    #: How many times as long as an elementary function's the value takes, in balls and in numpy, about.
+    #: How many times as long as an elementary function's the value takes in balls, about.
     effort: int = 1
     #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
     onnx: str | None = None
@@ -1138,6 +1138,7 @@ _ROWS = (
     ),
     Operator(
         "i1e(x)",
+        effort=10,
         analytic=True,
         mpmath=lambda a: _mp_i(1, a),
         ball=lambda a: a.sgn() * enclosures.bessel(1, a),
@@ -1155,6 +1156,7 @@ _ROWS = (
     ),
     Operator(
         "i0e_minus_i1e(x)",
+        effort=20,
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
         ball=lambda a: enclosures.bessel(0, a) - enclosures.bessel(1, a),
         rounded=frozenset({"definition", "x"}),
@@ -1167,6 +1169,7 @@ _ROWS = (
     ),
     Operator(
         "i1e_slope(x)",
+        effort=20,
         mpmath=lambda a: mp.mpf(0.5) if a == 0 else _mp_i(0, a) - _mp_i(1, abs(a)) * (1 + 1 / abs(a)),
         ball=lambda a: enclosures.bessel_slope(a),
         rounded=frozenset({"definition", "x"}),

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from actc.accuracy import HOPELESS, Sample, errors_beside, float32_value
 from actc.equivalence import bends
 from actc.evaluation import nearest_to_ball
-from actc.expr import Expr, apply, constant, hidden, postorder, symbol
+from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
 from actc.parsing import parse
@@ -34,13 +34,13 @@ Array = npt.NDArray[np.float64]
 ORDINARY = 20.0
 
 #: Operations at all points by which the real value is worked out, some milliseconds, and the fewest and most points.
-_WORK, _FEWEST, _MOST = 3000, 32, 512
+_WORK, _FEWEST, _MOST = 2500, 32, 512
 #: Points at which a choice is checked against the text, and operations at them all; there the real value is that of the
 #: form chosen, in float64.
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
-#: Primitive operations of the largest expression whose forms are measured.
-_MOST_OPERATIONS = 300
+#: Effort of the largest expression that is measured, see :func:`_effort`.
+_MOST_EFFORT = 150
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -95,17 +95,36 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
 def _measurable(expression: Expr) -> bool:
     """Whether it is small enough, and balls tell its constants: those that cancel, or stand on a pole or a jump, take
     thousands of digits."""
-    nodes = [node for node in postorder(expression) if node.symbols and node.args]
-    if sum(_written_out(node.name) for node in nodes) > _MOST_OPERATIONS:
-        return False
     # Others come out of a choice that is made while definitions are written out.
-    return _tells_constants(expression) and _tells_constants(expand(expression))
+    return (
+        _effort(expression) <= _MOST_EFFORT
+        and _tells_constants(expression)
+        and _tells_constants(expand(expression))
+    )
 
 
 def _tells_constants(expression: Expr) -> bool:
     above = [node for node in postorder(expression) if node.symbols]
     constants = {a for node in above for a in node.args if a.args and not a.symbols}
     return all(nearest_to_ball(c) is not None for c in constants)
+
+
+def _effort(expression: Expr) -> int:
+    """What its value takes in balls, in operations as fast as elementary functions; constants are worked out once."""
+    return sum(_effort_of(node.name) for node in postorder(expression) if node.symbols and node.args)
+
+
+@cache
+def _effort_of(name: str) -> int:
+    row = OPERATORS[name]
+    if row.ball is not None or row.definition is None:
+        return row.effort
+    return sum(_effort_of(step.name) for step in row.steps if step.args)
+
+
+@lru_cache(maxsize=1024)
+def _letters(form: Expr) -> int:
+    return len(str(form))
 
 
 # --- the smallest error ----------------------------------------------------------------------------------------------
@@ -122,7 +141,7 @@ def _stable(expression: Expr) -> Expr:
     prices = {}
     for e, n in pieces.items():
         lost = losses[e] if e in losses else _losses(e, expression, sample)
-        prices[e] = _PIECE * n + _LETTER * len(str(e)) + float(np.log2(1 + lost).mean())
+        prices[e] = _PIECE * n + _LETTER * _letters(e) + float(np.log2(1 + lost).mean())
     bar = _Bar(expression, sample)
     for candidate in sorted(prices, key=prices.__getitem__):
         if prices[candidate] > prices[expression] - _PIECE:
@@ -216,7 +235,7 @@ def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[tuple[i
         row[(x < float(form.low)) | (x > float(form.high))] = _FORBIDDEN
     # Of few digits, so that sums are exact and no rounding breaks a tie.
     bits = np.round(bits / _GRAIN) * _GRAIN
-    price = np.round(n * np.array([_PIECE + _LETTER * len(str(f.expression)) for f in found]) / _GRAIN) * _GRAIN
+    price = np.round(n * np.array([_PIECE + _LETTER * _letters(f.expression) for f in found]) / _GRAIN) * _GRAIN
     # so_far[i, f]: bits lost by a form at the first i points; least[i, f]: by the best choice that ends with it.
     so_far = np.vstack([np.zeros(len(found)), np.cumsum(bits, axis=1).T])
     least = price + so_far
@@ -294,7 +313,7 @@ def _cheapest(expression: Expr) -> Expr:
     chosen, best = None, expression
     while chosen is not best:
         chosen = best
-        for form in sorted(costs, key=lambda e: (costs[e], len(str(e)))):
+        for form in sorted(costs, key=lambda e: (costs[e], _letters(e))):
             for e in (form, chosen):
                 if e not in bits:
                     bits[e] = np.log2(1 + _losses(e, expression, sample))
@@ -333,7 +352,7 @@ def _sample(expression: Expr) -> Sample:
 @lru_cache(maxsize=8)
 def _places(expression: Expr) -> tuple[Fraction, ...]:
     """Values of x for a sample, the same for forms of one function that are about equally large."""
-    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _effort(expression)).bit_length()))))
+    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // max(1, _effort(expression))).bit_length()))))
     if expression.symbols == {"x"}:
         form = simplified(expression)
         points.update(b for b in bends(form) if abs(b) <= ORDINARY)
@@ -357,7 +376,8 @@ def _points(count: int) -> tuple[Fraction, ...]:
 
 def _checks(expression: Expr) -> dict[str, npt.NDArray[np.float32]]:
     """Many points for the free names and x, in the order of x."""
-    count = min(_CHECKED, 1 << (_CHECKED_WORK // _effort(expression)).bit_length())
+    steps = len(Program.of([expression]).instructions)
+    count = min(_CHECKED, 1 << (_CHECKED_WORK // steps).bit_length())
     return _ordinary(frozenset(expression.symbols), count)
 
 
@@ -367,19 +387,6 @@ def _ordinary(names: frozenset[str], count: int) -> dict[str, npt.NDArray[np.flo
     spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
     found = {name: rng.uniform(-s, s, count).astype(np.float32) for name, s in spread.items()}
     return {name: values[np.argsort(found["x"])] for name, values in found.items()}
-
-
-@cache
-def _written_out(name: str) -> int:
-    """What an operator comes to in primitive operations."""
-    row = OPERATORS[name]
-    return _effort(apply(name, *map(hidden, range(len(row.arguments)))))
-
-
-def _effort(expression: Expr) -> int:
-    """What its value takes, in operations as fast as elementary functions."""
-    steps = Program.of([expression]).instructions
-    return sum(OPERATORS[step.op].effort if step.args else 1 for step in steps)
 
 
 def _float64_value(e: Expr, inputs: dict[str, npt.NDArray[np.float32]]) -> Array:
