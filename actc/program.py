@@ -114,15 +114,23 @@ def number_source(value: float | None) -> str:
     return repr(value) if value >= 0 and repr(value)[0] != "-" else f"({value!r})"
 
 
-@lru_cache(maxsize=1024)
+#: Nodes whose expansions stay known.
+_REMEMBERED = 20_000
+
+_expansions: dict[frozenset[str], dict[Expr, Expr]] = {}
+
+
 def expand(root: Expr, keep: frozenset[str] = frozenset()) -> Expr:
     """The expression over primitive operators and the rows in ``keep``: every other definition written out, shared
     parts still shared."""
-
-    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        return _expanded(operator(node.name), args, keep) if node.kind == "apply" else node
-
-    return rebuild(root, build)
+    done = _expansions.setdefault(keep, {})
+    if len(done) > _REMEMBERED:
+        # Another thread may be reading the old one.
+        done = _expansions[keep] = {}
+    for node in postorder(root, known=done):
+        args = tuple([done[a] for a in node.args])
+        done[node] = _expanded(operator(node.name), args, keep) if node.kind == "apply" else node
+    return done[root]
 
 
 def within_onnx(root: Expr) -> Expr:

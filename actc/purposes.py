@@ -25,7 +25,7 @@ from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
 from actc.parsing import parse
-from actc.program import Program, expand
+from actc.program import Instruction, Program, expand
 from actc.rules import simplified
 
 Array = npt.NDArray[np.float64]
@@ -39,8 +39,8 @@ _WORK, _FEWEST, _MOST = 2500, 32, 512
 #: form chosen, in float64.
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
-#: Effort of the largest expression that is measured, see :func:`_effort`.
-_MOST_EFFORT = 150
+#: Effort (:func:`_effort`) and primitive operations of the largest expression that is measured.
+_MOST_EFFORT, _MOST_OPERATIONS = 120, 600
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -95,10 +95,12 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
 def _measurable(expression: Expr) -> bool:
     """Whether it is small enough, and balls tell its constants: those that cancel, or stand on a pole or a jump, take
     thousands of digits."""
-    # Others come out of a choice that is made while definitions are written out.
+    names = [node.name for node in postorder(expression) if node.symbols and node.args]
     return (
-        _effort(expression) <= _MOST_EFFORT
+        sum(map(_effort_of, names)) <= _MOST_EFFORT
+        and sum(map(_operations_of, names)) <= _MOST_OPERATIONS
         and _tells_constants(expression)
+        # Others come out of a choice that is made while definitions are written out.
         and _tells_constants(expand(expression))
     )
 
@@ -120,6 +122,13 @@ def _effort_of(name: str) -> int:
     if row.ball is not None or row.definition is None:
         return row.effort
     return sum(_effort_of(step.name) for step in row.steps if step.args)
+
+
+@cache
+def _operations_of(name: str) -> int:
+    """How many primitive operations an operator is written out to."""
+    row = OPERATORS[name]
+    return 1 if row.definition is None else sum(_operations_of(step.name) for step in row.steps if step.args)
 
 
 @lru_cache(maxsize=1024)
@@ -307,8 +316,9 @@ def _looked_at_alike(a: Expr, b: Expr) -> bool:
 def _cheapest(expression: Expr) -> Expr:
     """Of the forms the cheapest that is about as accurate, and of that, until none is cheaper."""
     sample = _sample(expression)
-    everywhere = [form.expression for form in forms(expression) if form.everywhere]
-    costs = {form: instructions(form) for form in everywhere if _measurable(form)}
+    found = [form.expression for form in forms(expression) if form.everywhere and _measurable(form.expression)]
+    costs = dict(zip(found, _instructions(found), strict=True))
+    sample.evaluate(found)
     bits: dict[Expr, Array] = {}
     chosen, best = None, expression
     while chosen is not best:
@@ -327,19 +337,34 @@ def _cheapest(expression: Expr) -> Expr:
 
 def instructions(expression: Expr) -> int:
     """Machine instructions that its value takes, about."""
-    total = 0
-    program = Program.of([expression])
-    for step in program.instructions:
-        if step.op in ("input", "constant"):
-            continue
-        exponent = program.instructions[step.args[-1]].value if step.op == "pow" else None
-        if exponent is not None and abs(exponent) <= 64 and exponent == int(exponent):
-            # Squares and products.
-            power = abs(int(exponent))
-            total += power.bit_length() + power.bit_count() - 2 + (OPERATORS["div"].instructions if exponent < 0 else 0)
-        else:
-            total += OPERATORS[step.op].instructions
-    return total
+    return _instructions([expression])[0]
+
+
+def _instructions(expressions: Sequence[Expr]) -> list[int]:
+    program = Program.of(expressions)
+    prices = [_price(program, step) for step in program.instructions]
+    return [sum(prices[i] for i in _below(program, output)) for output in program.outputs]
+
+
+def _below(program: Program, output: int) -> set[int]:
+    """The steps that an output needs."""
+    needed, waiting = set(), [output]
+    while waiting:
+        if (i := waiting.pop()) not in needed:
+            needed.add(i)
+            waiting += program.instructions[i].args
+    return needed
+
+
+def _price(program: Program, step: Instruction) -> int:
+    if step.op in ("input", "constant"):
+        return 0
+    exponent = program.instructions[step.args[-1]].value if step.op == "pow" else None
+    if exponent is not None and abs(exponent) <= 64 and exponent == int(exponent):
+        # Squares and products.
+        power = abs(int(exponent))
+        return power.bit_length() + power.bit_count() - 2 + (OPERATORS["div"].instructions if exponent < 0 else 0)
+    return OPERATORS[step.op].instructions
 
 
 # --- points ----------------------------------------------------------------------------------------------------------
