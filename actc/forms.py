@@ -36,7 +36,7 @@ DECAYING: Mapping[str, tuple[tuple[str, int, str] | None, tuple[str, int, str] |
 #: Pieces into which an expression is cut where its operators bend; one with more is looked at as a whole only.
 _MOST_PIECES = 5
 #: Nodes of the largest normal form that is rewritten, and of all pieces together; of a larger one the rules' forms do.
-_REWRITTEN, _MOST_NODES = 20, 60
+_REWRITTEN, _MOST_NODES = 16, 60
 
 
 @dataclass(frozen=True)

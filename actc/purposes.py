@@ -106,9 +106,8 @@ def _measurable(expression: Expr) -> bool:
 
 
 def _tells_constants(expression: Expr) -> bool:
-    above = [node for node in postorder(expression) if node.symbols]
-    constants = {a for node in above for a in node.args if a.args and not a.symbols}
-    return all(nearest_to_ball(c) is not None for c in constants)
+    whole = [expression, *(a for node in postorder(expression) if node.symbols for a in node.args)]
+    return all(nearest_to_ball(c) is not None for c in dict.fromkeys(whole) if c.args and not c.symbols)
 
 
 def _effort(expression: Expr) -> int:
