@@ -58,7 +58,8 @@ def forms(expression: Expr) -> list[Form]:
     simple = simplified(expression)
     found = {e: Form(e) for e in (expression, stabilised(expression), simple)}
     normal = everywhere().canonical(simple)
-    if len(postorder(normal)) <= _REWRITTEN:
+    # A constant is one number, however it is written.
+    if normal.symbols and len(postorder(normal)) <= _REWRITTEN:
         for low, high in [(-math.inf, math.inf), *_pieces(expression, normal)]:
             here = Case(low, high) if math.isfinite(low) or math.isfinite(high) else everywhere()
             for e in _rewritten(here.canonical(normal), here):

@@ -114,8 +114,8 @@ def number_source(value: float | None) -> str:
     return repr(value) if value >= 0 and repr(value)[0] != "-" else f"({value!r})"
 
 
-#: Nodes whose expansions stay known.
-_REMEMBERED = 20_000
+#: Nodes whose expansions stay known: so few that letting them go takes no time.
+_REMEMBERED = 2_000
 
 _expansions: dict[frozenset[str], dict[Expr, Expr]] = {}
 
