@@ -63,8 +63,12 @@ def _crossing(line: Expr, level: Fraction) -> Iterator[Fraction]:
         yield (level - total.get((), 0)) / slope
 
 
-#: Places where something bends, those nearest 0, that are looked at from both sides, and those that are from near by.
-_MOST, _FINEST = 64, 16
+#: How many of the places where something bends are looked at from both sides, how many of these from near by, and how
+#: many where values have thousands of digits.
+_MOST, _FINEST, _FEW = 64, 16, 8
+
+#: How much of the way from one bend to the next the point between them lies: no two short numbers make it whole.
+_BETWEEN = Fraction(4097, 8191)
 
 #: Distances from a bend at which both sides of it are looked at: those that float64 sees, and smaller ones.
 _STEPS = tuple(Fraction(n, 2**k) for n, k in ((43007, 17), (11263, 17), (2561, 17), (97, 17), (1, 20), (1, 40)))
@@ -89,10 +93,9 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     for power in (-999, -200, -120, -45, -42, -36, -30, -20, -10, 30, 200):
         found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 8) if power > 0 else 0))
     ends = places(*forms)
-    widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
-    around = [_shortened(a + (b - a) * Fraction(2049, 4096)) for a, b in widest]
-    near = sorted(ends, key=abs)
-    around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
+    widest = sorted(itertools.pairwise(sorted(ends)), key=lambda pair: pair[0] - pair[1])
+    around = [p for a, b in widest if (p := _shortened(a + (b - a) * _BETWEEN)).denominator > 1]
+    around += _beside(ends[:_MOST], _STEPS) + _beside(ends[:_FINEST], _SMALL_STEPS)
     return tuple(filter(is_writable, dict.fromkeys([q for p in found for q in (p, -p)] + around)))
 
 
@@ -105,20 +108,26 @@ def _shortened(point: Fraction) -> Fraction:
 def few_points(*forms: Expr) -> tuple[Fraction, ...]:
     """A few of them, for values of thousands of digits."""
     # None that another name is held at.
-    beside = _beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5]))
+    beside = _beside(places(*forms)[:_FEW], (_STEPS[2], _STEPS[5]))
     return (*POINTS[4:12], *filter(is_writable, beside))
 
 
 def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
-    return [b + s * sign * (1 + abs(b)) for s in steps for b in ends for sign in (1, -1)]
+    """Both sides of places; at a step that leads to a whole number, nothing."""
+    found = (b + s * sign * (1 + abs(b)) for s in steps for b in ends for sign in (1, -1))
+    return [p for p in found if p.denominator > 1]
 
 
 @lru_cache(maxsize=64)
 def places(*forms: Expr) -> tuple[Fraction, ...]:
-    """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it."""
-    exact = bends(*forms)
+    """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it.
+
+    Those that are exact come first, the nearest to 0 before others, then those of ordinary size: a wave such as sin(1/x)
+    has any number of tiny ones.
+    """
+    exact = sorted(bends(*forms), key=abs)
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
-    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=abs)[:_FINEST]]
+    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=_unusual)[:_FINEST]]
     nodes = postorder(*forms)
     tests = {test for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node)}
     fine: set[Fraction] = set()
@@ -130,7 +139,13 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
                 fine.update(_roots(derivative(shifted), near))
     # What float64 shows is left out where it is known better.
     known = {float(p) for p in fine}
-    return tuple(sorted({p for p in rough if float(p) not in known} | fine | set(exact)))
+    found = {p for p in rough if float(p) not in known} | fine
+    return (*exact, *sorted(found.difference(exact), key=_unusual))
+
+
+def _unusual(place: Fraction) -> tuple[float, Fraction]:
+    """How many orders of magnitude lie between a number and 1; which number it is decides between equal ones."""
+    return abs(math.log(abs(place.numerator)) - math.log(place.denominator)) if place else math.inf, place
 
 
 def _seen(form: Expr) -> Sequence[float]:

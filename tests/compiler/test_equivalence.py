@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import actc
+from actc.bends import few_points, points
 from actc.equivalence import DIFFERENT, NUMERIC, PROVED, equivalent, everywhere, proved
 from actc.expr import Expr
 from actc.operators import OPERATORS
@@ -66,6 +67,24 @@ def alike(a: mpmath.mpf, b: mpmath.mpf) -> bool:
 )
 def test_functions_that_differ_at_whole_numbers_alone_are_equal(a: str, b: str) -> None:
     assert equivalent(a, b).verdict == NUMERIC
+
+
+@pytest.mark.parametrize(
+    ("wave", "bump"),
+    [
+        ("relu(sin(1/x))", "relu(1e-30 - abs(x - 3))"),
+        ("relu(sin(1/x))", "relu(1e-30 - abs(exp(x) - 3))"),
+        ("relu(sin(200*x))", "relu(1e-30 - abs(x - 3))"),
+    ],
+)
+def test_a_bump_is_seen_beside_any_number_of_bends(wave: str, bump: str) -> None:
+    assert equivalent(wave, f"{wave} + {bump}").verdict == DIFFERENT
+
+
+@pytest.mark.parametrize("text", ["relu(x - 131071)", "relu(x - 4096)", "relu(x - 1) + relu(x - 2**40)"])
+def test_no_point_is_whole(text: str) -> None:
+    form = actc.parse(text)
+    assert all(p.denominator > 1 for p in (*points(form), *few_points(form)))
 
 
 @pytest.mark.parametrize(
