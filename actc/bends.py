@@ -17,7 +17,7 @@ from actc.expr import Expr, apply, is_writable, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
 from actc.rules import canonical
-from actc.samples import LARGEST, POINTS
+from actc.samples import LARGEST_PURSUED, POINTS
 
 X = symbol("x")
 
@@ -26,7 +26,7 @@ def bends(*forms: Expr) -> list[Fraction]:
     """Where an operator in them that stands on a line bends, has a pole or ends, or the two that it compares cross."""
     nodes = postorder(*forms)
     # Of large expressions it is not asked: each maximum in them compares all its operands.
-    found = (_crossing(*test) for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node))
+    found = (_crossing(*test) for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for test in levels(node))
     return sorted({Fraction(0)}.union(*found))
 
 
@@ -129,7 +129,7 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
     near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=_unusual)[:_FINEST]]
     nodes = postorder(*forms)
-    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node)}
+    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for test in levels(node)}
     fine: set[Fraction] = set()
     for function, level in tests:
         shifted = canonical(apply("sub", function, level))
@@ -149,7 +149,7 @@ def _unusual(place: Fraction) -> tuple[float, Fraction]:
 
 
 def _seen(form: Expr) -> Sequence[float]:
-    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST
+    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST_PURSUED
     return candidates(form).tolist() if small else ()
 
 

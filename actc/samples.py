@@ -41,7 +41,7 @@ _SMALLEST = sys.float_info.min
 
 
 #: Nodes of the largest expressions of which more digits are asked for, point by point, and inequalities proved.
-LARGEST = 400
+LARGEST_PURSUED = 400
 
 #: Expressions whose values are remembered: two generations of this many.
 _REMEMBERED = 4096
@@ -152,7 +152,7 @@ class Sampler:
 
     def _certain(self, expression: Expr, place: int, most: int) -> Token:
         """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
-        if len(postorder(expression)) > LARGEST:
+        if len(postorder(expression)) > LARGEST_PURSUED:
             return "?"
         fixed = expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
         bits, writings = self._bits, [fixed]
