@@ -122,8 +122,8 @@ def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fractio
 def places(*forms: Expr) -> tuple[Fraction, ...]:
     """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it.
 
-    Those that are exact come first, the nearest to 0 before others, then those of ordinary size: a wave such as sin(1/x)
-    has any number of tiny ones.
+    Those that are exact come first, the nearest to 0 before others, then those of ordinary size: a wave such as
+    sin(1/x) has any number of tiny ones.
     """
     exact = sorted(bends(*forms), key=abs)
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
