@@ -203,8 +203,9 @@ class Operator:
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
-        # A choice is not spoiled by the branch that it does not take.
-        return self.mpmath if self.name == "where" or self.compares else _real(self.mpmath)
+        # A choice is not spoiled by what it does not take.
+        chooses = self.name == "where" or self.definition in self.arguments
+        return self.mpmath if chooses or self.compares else _real(self.mpmath)
 
     def in_balls(self, *args: Any) -> Any:
         """The value at ``flint.arb`` balls, a ball that holds it; NaN where that may be undefined."""
@@ -261,11 +262,11 @@ def _mp_exp(a: Any) -> Any:
 
 
 def _mp_pow(a: Any, b: Any) -> Any:
-    if not (mp.isfinite(a) and mp.isfinite(b)) or b == 0:
+    if not mp.isfinite(b) or b == 0:
         return a**b
     if a == 0:
         return mp.zero if b > 0 else mp.inf
-    if abs(a) == 1:
+    if abs(a) == 1 or mp.isinf(a):
         # A number too large for its last digit to be seen is even; mpmath would write out its digits.
         return a ** (b if mp.mag(b) < _HUGE else 2)
     if mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE:
