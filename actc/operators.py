@@ -283,7 +283,8 @@ def _mp_floor(a: Any) -> Any:
 
 
 def _mp_erfc(a: Any) -> Any:
-    if abs(a) >= 10**6:
+    # mpmath takes its square as a float64.
+    if mp.isinf(a) or mp.mag(a) > 500:
         return mp.zero if a > 0 else mp.mpf(2)
     # 2 − erfc(−a) differs from 2 by less than e^(−a²); mpmath would sum a² terms to find that out.
     return mp.mpf(2) if a < 0 and a * a > mp.prec else mp.erfc(a)
