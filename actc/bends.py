@@ -80,9 +80,11 @@ _REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 270, 400
 _SECANTS = 40
 
 
-#: Intervals beyond those that float64 looks at.
-_GRID = [Fraction(2) ** k for k in (*range(-1112, -39, 16), *range(19, 64), *range(64, 1025, 16))]
-_FAR = [pair for a, b in itertools.pairwise(_GRID) if not a < 1 < b for pair in ((a, b), (-b, -a))]
+#: Intervals of all sizes, shorter ones where float64 looks too, but does not see what is small beside 1.
+_SIZES = (*range(-1112, -40, 16), *range(-40, -4, 4), *(k / 4 for k in range(-16, 80)), *range(20, 64, 2))
+# At no simple number, where a function would be 0 and not change its sign.
+_GRID = [Fraction(2) ** math.floor(k) * Fraction(2 ** (k % 1) * 1.0078) for k in (*_SIZES, *range(64, 1024, 16))]
+_ALL = [pair for a, b in itertools.pairwise(_GRID) for pair in ((a, b), (-b, -a))]
 
 
 def points(*forms: Expr) -> tuple[Fraction, ...]:
@@ -108,22 +110,29 @@ def _shortened(point: Fraction) -> Fraction:
 def few_points(*forms: Expr) -> tuple[Fraction, ...]:
     """A few of them, for values of thousands of digits."""
     # None that another name is held at.
-    beside = _beside(places(*forms)[:_FEW], (_STEPS[2], _STEPS[5]))
+    beside = _beside(places(*forms)[:_FEW], (_STEPS[2], _STEPS[5], _SMALL_STEPS[3]))
     return (*POINTS[4:12], *filter(is_writable, beside))
 
 
 def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
-    """Both sides of places; at a step that leads to a whole number, nothing."""
-    found = (b + s * sign * (1 + abs(b)) for s in steps for b in ends for sign in (1, -1))
-    return [p for p in found if p.denominator > 1]
+    """Both sides of places; beside one whose side at a step is whole, 3/8 further."""
+    found = (b + s * sign * size for s in steps for b in ends for size in _scales(b) for sign in (1, -1))
+    return [p if p.denominator > 1 else p + Fraction(3, 8) for p in found]
+
+
+def _scales(place: Fraction) -> tuple[Fraction, ...]:
+    """1 and the size of the place, the larger first."""
+    size = abs(place)
+    return (Fraction(1),) if size in (0, 1) else (max(size, Fraction(1)), min(size, Fraction(1)))
 
 
 @lru_cache(maxsize=64)
 def places(*forms: Expr) -> tuple[Fraction, ...]:
-    """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it.
+    """Where an operator bends, has a pole or ends: on lines, exactly; elsewhere to many digits where its sign tells it,
+    and last what only float64 shows.
 
-    Those that are exact come first, the nearest to 0 before others, then those of ordinary size: a wave such as
-    sin(1/x) has any number of tiny ones.
+    Those on lines stand outwards from 0, the others by how ordinary they are: a wave such as sin(1/x) has any number of
+    tiny ones.
     """
     exact = sorted(bends(*forms), key=abs)
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
@@ -134,13 +143,13 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
     for function, level in tests:
         shifted = canonical(apply("sub", function, level))
         if shifted.symbols == {"x"} and not list(_crossing(shifted, Fraction(0))):
-            fine.update(_roots(shifted, near + _FAR))
-            if near:
-                fine.update(_roots(derivative(shifted), near))
+            # Where it touches the level, or nearly does, its derivative changes its sign.
+            for f in (shifted, derivative(shifted)):
+                fine.update(_roots(f, near + _ALL))
     # What float64 shows is left out where it is known better.
     known = {float(p) for p in fine}
-    found = {p for p in rough if float(p) not in known} | fine
-    return (*exact, *sorted(found.difference(exact), key=_unusual))
+    seen = {p for p in rough if float(p) not in known}
+    return (*exact, *sorted(fine.difference(exact), key=_unusual), *sorted(seen, key=_unusual))
 
 
 def _unusual(place: Fraction) -> tuple[float, Fraction]:

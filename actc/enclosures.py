@@ -76,6 +76,9 @@ class Region:
     (1.0, inf)
     """
 
+    #: The bounds of what nothing is known of.
+    anything = REALS
+
     #: Parts whose bounds stay known.
     REMEMBERED = 20_000
 
@@ -185,6 +188,8 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
             return found
         if not all(a.is_exact() for a in args):
             return _ANY
+    if row.definition in row.arguments:
+        return args[row.arguments.index(row.definition)]
     if row.name == "where":
         condition, first, second = args
         if condition.is_zero():
@@ -197,11 +202,20 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
         return _ANY
     # Balls know little of poles and infinities.
     with mpmath.workprec(flint.ctx.prec + 20):
-        numbers = [mpmath.mpf(tuple(map(int, a.mid().man_exp())) if a.is_finite() else float(a)) for a in args]
+        numbers = [_number(a.mid()) for a in args]
         found = row.oracle(*numbers)
-        # An argument that was selected keeps its radius; what else is finite has its value from the infinite ones.
-        selected = next((a for a, number in zip(args, numbers, strict=True) if number == found), None)
-        return ball_of(found) if selected is None else selected
+        # An argument that was selected keeps its radius.
+        for a, number in zip(args, numbers, strict=True):
+            if number == found and a.is_finite():
+                return a
+        # Anything else has its value from the infinite ones, unless the size or the sign of a finite one decides.
+        ends = (row.oracle(*map(_number, end)) for end in zip(*((a.lower(), a.upper()) for a in args), strict=True))
+        return ball_of(found) if all(end == found or (end != end and found != found) for end in ends) else _ANY
+
+
+def _number(a: Any) -> Any:
+    """An exact ball as an mpmath number."""
+    return mpmath.mpf(tuple(map(int, a.man_exp())) if a.is_finite() else float(a))
 
 
 def ball_of(number: Any) -> Any:

@@ -206,8 +206,9 @@ class Operator:
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
-        # A choice is not spoiled by the branch that it does not take.
-        return self.mpmath if self.name == "where" or self.compares else _real(self.mpmath)
+        # A choice is not spoiled by what it does not take.
+        chooses = self.name == "where" or self.definition in self.arguments
+        return self.mpmath if chooses or self.compares else _real(self.mpmath)
 
     @cached_property
     def in_balls(self) -> Callable[..., Any]:
@@ -301,11 +302,11 @@ def _mp_exp(a: Any) -> Any:
 
 
 def _mp_pow(a: Any, b: Any) -> Any:
-    if not (mp.isfinite(a) and mp.isfinite(b)) or b == 0:
+    if not mp.isfinite(b) or b == 0:
         return a**b
     if a == 0:
         return mp.zero if b > 0 else mp.inf
-    if abs(a) == 1:
+    if abs(a) == 1 or mp.isinf(a):
         # A number too large for its last digit to be seen is even; mpmath would write out its digits.
         return a ** (b if mp.mag(b) < _HUGE else 2)
     if mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE:
@@ -322,7 +323,8 @@ def _mp_floor(a: Any) -> Any:
 
 
 def _mp_erfc(a: Any) -> Any:
-    if abs(a) >= 10**6:
+    # mpmath takes its square as a float64.
+    if mp.isinf(a) or mp.mag(a) > 500:
         return mp.zero if a > 0 else mp.mpf(2)
     # 2 − erfc(−a) differs from 2 by less than e^(−a²); mpmath would sum a² terms to find that out.
     return mp.mpf(2) if a < 0 and a * a > mp.prec else mp.erfc(a)

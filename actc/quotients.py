@@ -216,6 +216,8 @@ def _grown(exponent: Expr) -> Expr:
 
 def same(a: Expr, b: Expr, case: Case) -> bool:
     """Whether the two, in normal form, are equal by arithmetic alone, and undefined at the same places."""
+    if not (case.finite(a) and case.finite(b)):
+        return False
     try:
         (p, q), (r, s) = quotients(a, b).parts
     except NoQuotient:
