@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import flint
@@ -203,11 +203,13 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
     # Balls know little of poles and infinities.
     with mpmath.workprec(flint.ctx.prec + 20):
         numbers = [_number(a.mid()) for a in args]
-        found = row.oracle(*numbers)
+        found = _by_oracle(row, mpmath.mp.prec, *numbers)
         # An argument that was selected keeps its radius.
         for a, number in zip(args, numbers, strict=True):
             if number == found and a.is_finite():
                 return a
+        if all(a.is_exact() for a in args):
+            return ball_of(found)
         # Anything else has its value from the infinite ones, unless the size or the sign of a finite one decides.
         ends = (row.oracle(*map(_number, end)) for end in zip(*((a.lower(), a.upper()) for a in args), strict=True))
         return ball_of(found) if all(end == found or (end != end and found != found) for end in ends) else _ANY
@@ -216,6 +218,12 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
 def _number(a: Any) -> Any:
     """An exact ball as an mpmath number."""
     return mpmath.mpf(tuple(map(int, a.man_exp())) if a.is_finite() else float(a))
+
+
+@lru_cache(maxsize=1024)
+def _by_oracle(row: Operator, bits: int, *numbers: Any) -> Any:
+    """The value that mpmath has at a precision, which is the one in force: what is infinite often is so everywhere."""
+    return row.oracle(*numbers)
 
 
 def ball_of(number: Any) -> Any:

@@ -53,14 +53,14 @@ class Form:
         return self.low == -math.inf and self.high == math.inf
 
 
-def forms(expression: Expr) -> list[Form]:
-    """Equal forms; the expression as it is comes first."""
+def forms(expression: Expr, pieces: bool = True) -> list[Form]:
+    """Equal forms; the expression as it is comes first. Without ``pieces`` all are the function for every x."""
     simple = simplified(expression)
     found = {e: Form(e) for e in (expression, stabilised(expression), simple)}
     normal = everywhere().canonical(simple)
     # A constant is one number, however it is written.
     if normal.symbols and len(postorder(normal)) <= _REWRITTEN:
-        for low, high in [(-math.inf, math.inf), *_pieces(expression, normal)]:
+        for low, high in [(-math.inf, math.inf), *(_pieces(expression, normal) if pieces else ())]:
             here = Case(low, high) if math.isfinite(low) or math.isfinite(high) else everywhere()
             for e in _rewritten(here.canonical(normal), here):
                 found.setdefault(e, Form(e, low, high))

@@ -40,7 +40,7 @@ _WORK, _FEWEST, _MOST = 2500, 32, 512
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
 #: Effort (:func:`_effort`) and primitive operations of the largest expression that is measured.
-_MOST_EFFORT, _MOST_OPERATIONS = 120, 600
+_MOST_EFFORT, _MOST_OPERATIONS = 100, 600
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -316,7 +316,7 @@ def _looked_at_alike(a: Expr, b: Expr) -> bool:
 def _cheapest(expression: Expr) -> Expr:
     """Of the forms the cheapest that is about as accurate, and of that, until none is cheaper."""
     sample = _sample(expression)
-    found = [form.expression for form in forms(expression) if form.everywhere and _measurable(form.expression)]
+    found = [form.expression for form in forms(expression, pieces=False) if _measurable(form.expression)]
     costs = dict(zip(found, _instructions(found), strict=True))
     sample.evaluate(found)
     bits: dict[Expr, Array] = {}
