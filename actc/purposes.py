@@ -40,7 +40,7 @@ _WORK, _FEWEST, _MOST = 2500, 32, 512
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
 #: Effort (:func:`_effort`) and primitive operations of the largest expression that is measured.
-_MOST_EFFORT, _MOST_OPERATIONS = 100, 600
+_MOST_EFFORT, _MOST_OPERATIONS = 100, 400
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
