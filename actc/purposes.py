@@ -39,8 +39,9 @@ _WORK, _FEWEST, _MOST = 2500, 32, 512
 #: form chosen, in float64.
 _CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
-#: Effort (:func:`_effort`) and primitive operations of the largest expression that is measured.
-_MOST_EFFORT, _MOST_OPERATIONS = 100, 400
+#: Effort (:func:`_effort`) and primitive operations of the largest expression that is measured, and operations of all
+#: its forms together.
+_MOST_EFFORT, _MOST_OPERATIONS, _MOST_TOGETHER = 100, 400, 600
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -106,6 +107,22 @@ def _measurable(expression: Expr) -> bool:
     )
 
 
+def _affordable(found: Sequence[Form]) -> list[Form]:
+    """Those that can be measured, but for what is too much together; the first is the expression."""
+    kept: list[Form] = []
+    seen: set[Expr] = set()
+    operations = 0
+    for form in found:
+        # What they share is worked out once.
+        fresh = [node for node in postorder(form.expression, known=seen) if node.symbols and node.args]
+        more = sum(_operations_of(node.name) for node in fresh)
+        if (operations + more <= _MOST_TOGETHER and _measurable(form.expression)) or not kept:
+            kept.append(form)
+            seen.update(fresh)
+            operations += more
+    return kept
+
+
 def _tells_constants(expression: Expr) -> bool:
     whole = [expression, *(a for node in postorder(expression) if node.symbols for a in node.args)]
     return all(nearest_to_ball(c) is not None for c in dict.fromkeys(whole) if c.args and not c.symbols)
@@ -140,7 +157,7 @@ def _letters(form: Expr) -> int:
 
 
 def _stable(expression: Expr) -> Expr:
-    found = [form for form in forms(expression) if _measurable(form.expression)]
+    found = _affordable(forms(expression))
     sample = _sample(expression)
     sample.evaluate([form.expression for form in found])
     losses = {form.expression: _losses(form.expression, expression, sample) for form in found}
@@ -316,7 +333,7 @@ def _looked_at_alike(a: Expr, b: Expr) -> bool:
 def _cheapest(expression: Expr) -> Expr:
     """Of the forms the cheapest that is about as accurate, and of that, until none is cheaper."""
     sample = _sample(expression)
-    found = [form.expression for form in forms(expression, pieces=False) if _measurable(form.expression)]
+    found = [form.expression for form in _affordable(forms(expression, pieces=False))]
     costs = dict(zip(found, _instructions(found), strict=True))
     sample.evaluate(found)
     bits: dict[Expr, Array] = {}
