@@ -50,13 +50,19 @@ class Sample:
         self._inputs: dict[str, npt.NDArray[np.float32]] = {}
         self._values: dict[Expr, npt.NDArray[np.float32]] = {}
 
+    def evaluate(self, forms: Sequence[Expr]) -> None:
+        """Work out the float32 values of many forms, what they share only once."""
+        fresh = [form for form in forms if form not in self._values]
+        names = frozenset({"x"}).union(*(form.symbols for form in fresh))
+        for name in names - self._inputs.keys():
+            self._inputs[name] = np.array(self._sampler.inputs(name), dtype=np.float32)
+        found = float32_values(fresh, {name: self._inputs[name] for name in names})
+        self._values.update(zip(fresh, found, strict=True))
+
     def value(self, form: Expr) -> npt.NDArray[np.float32]:
         """The float32 value at each point."""
         if form not in self._values:
-            names = form.symbols | {"x"}
-            for name in names - self._inputs.keys():
-                self._inputs[name] = np.array(self._sampler.inputs(name), dtype=np.float32)
-            self._values[form] = float32_value(form, {name: self._inputs[name] for name in names})
+            self.evaluate([form])
         return self._values[form]
 
     def errors(self, form: Expr) -> Errors:
@@ -80,8 +86,15 @@ def errors_beside(truth: npt.NDArray[np.float64], found: npt.NDArray[np.float32]
 
 def float32_value(form: Expr, inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """The value with the result of every operator rounded to float32; the shape is that of the inputs."""
+    return float32_values([form], inputs)[0]
+
+
+def float32_values(
+    forms: Sequence[Expr], inputs: Mapping[str, npt.NDArray[np.float32]]
+) -> list[npt.NDArray[np.float32]]:
+    """The same of several, what they share worked out once."""
     shape = np.broadcast_shapes(*(v.shape for v in inputs.values()))
-    program = Program.of([form])
+    program = Program.of(forms)
     values: list[npt.NDArray[np.float64]] = []
     with np.errstate(all="ignore"):
         for step in program.instructions:
@@ -94,7 +107,7 @@ def float32_value(form: Expr, inputs: Mapping[str, npt.NDArray[np.float32]]) -> 
                 assert numpy is not None
                 value = np.asarray(numpy(*(values[a] for a in step.args))).astype(np.float32)
             values.append(np.asarray(value, dtype=np.float64))
-    return np.broadcast_to(values[program.outputs[0]], shape).astype(np.float32)
+        return [np.broadcast_to(values[output], shape).astype(np.float32) for output in program.outputs]
 
 
 @lru_cache(maxsize=8)

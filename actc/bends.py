@@ -17,7 +17,7 @@ from actc.expr import Expr, apply, is_writable, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
 from actc.rules import canonical
-from actc.samples import LARGEST, POINTS
+from actc.samples import LARGEST_PURSUED, POINTS
 
 X = symbol("x")
 
@@ -26,7 +26,7 @@ def bends(*forms: Expr) -> list[Fraction]:
     """Where an operator in them that stands on a line bends, has a pole or ends, or the two that it compares cross."""
     nodes = postorder(*forms)
     # Of large expressions it is not asked: each maximum in them compares all its operands.
-    found = (_crossing(*test) for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node))
+    found = (_crossing(*test) for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for test in levels(node))
     return sorted({Fraction(0)}.union(*found))
 
 
@@ -63,8 +63,12 @@ def _crossing(line: Expr, level: Fraction) -> Iterator[Fraction]:
         yield (level - total.get((), 0)) / slope
 
 
-#: Places where something bends, those nearest 0, that are looked at from both sides, and those that are from near by.
-_MOST, _FINEST = 64, 16
+#: How many of the places where something bends are looked at from both sides, how many of these from near by, and how
+#: many where values have thousands of digits.
+_MOST, _FINEST, _FEW = 64, 16, 8
+
+#: How much of the way from one bend to the next the point between them lies: no two short numbers make it whole.
+_BETWEEN = Fraction(4097, 8191)
 
 #: Distances from a bend at which both sides of it are looked at: those that float64 sees, and smaller ones.
 _STEPS = tuple(Fraction(n, 2**k) for n, k in ((43007, 17), (11263, 17), (2561, 17), (97, 17), (1, 20), (1, 40)))
@@ -76,9 +80,11 @@ _REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 270, 400
 _SECANTS = 40
 
 
-#: Intervals beyond those that float64 looks at.
-_GRID = [Fraction(2) ** k for k in (*range(-1112, -39, 16), *range(19, 64), *range(64, 1025, 16))]
-_FAR = [pair for a, b in itertools.pairwise(_GRID) if not a < 1 < b for pair in ((a, b), (-b, -a))]
+#: Intervals of all sizes, shorter ones where float64 looks too, but does not see what is small beside 1.
+_SIZES = (*range(-1112, -40, 16), *range(-40, -4, 4), *(k / 4 for k in range(-16, 80)), *range(20, 64, 2))
+# At no simple number, where a function would be 0 and not change its sign.
+_GRID = [Fraction(2) ** math.floor(k) * Fraction(2 ** (k % 1) * 1.0078) for k in (*_SIZES, *range(64, 1024, 16))]
+_ALL = [pair for a, b in itertools.pairwise(_GRID) for pair in ((a, b), (-b, -a))]
 
 
 def points(*forms: Expr) -> tuple[Fraction, ...]:
@@ -89,10 +95,9 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     for power in (-999, -200, -120, -45, -42, -36, -30, -20, -10, 30, 200):
         found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 8) if power > 0 else 0))
     ends = places(*forms)
-    widest = sorted(itertools.pairwise(ends), key=lambda pair: pair[0] - pair[1])
-    around = [_shortened(a + (b - a) * Fraction(2049, 4096)) for a, b in widest]
-    near = sorted(ends, key=abs)
-    around += _beside(near[:_MOST], _STEPS) + _beside(near[:_FINEST], _SMALL_STEPS)
+    widest = sorted(itertools.pairwise(sorted(ends)), key=lambda pair: pair[0] - pair[1])
+    around = [p for a, b in widest if (p := _shortened(a + (b - a) * _BETWEEN)).denominator > 1]
+    around += _beside(ends[:_MOST], _STEPS) + _beside(ends[:_FINEST], _SMALL_STEPS)
     return tuple(filter(is_writable, dict.fromkeys([q for p in found for q in (p, -p)] + around)))
 
 
@@ -105,36 +110,55 @@ def _shortened(point: Fraction) -> Fraction:
 def few_points(*forms: Expr) -> tuple[Fraction, ...]:
     """A few of them, for values of thousands of digits."""
     # None that another name is held at.
-    beside = _beside(sorted(places(*forms), key=abs)[:8], (_STEPS[2], _STEPS[5]))
+    beside = _beside(places(*forms)[:_FEW], (_STEPS[2], _STEPS[5], _SMALL_STEPS[3]))
     return (*POINTS[4:12], *filter(is_writable, beside))
 
 
 def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
-    return [b + s * sign * (1 + abs(b)) for s in steps for b in ends for sign in (1, -1)]
+    """Both sides of places; beside one whose side at a step is whole, 3/8 further."""
+    found = (b + s * sign * size for s in steps for b in ends for size in _scales(b) for sign in (1, -1))
+    return [p if p.denominator > 1 else p + Fraction(3, 8) for p in found]
+
+
+def _scales(place: Fraction) -> tuple[Fraction, ...]:
+    """1 and the size of the place, the larger first."""
+    size = abs(place)
+    return (Fraction(1),) if size in (0, 1) else (max(size, Fraction(1)), min(size, Fraction(1)))
 
 
 @lru_cache(maxsize=64)
 def places(*forms: Expr) -> tuple[Fraction, ...]:
-    """Where an operator bends, has a pole or ends: exactly on lines, to many digits where float64 shows it."""
-    exact = bends(*forms)
+    """Where an operator bends, has a pole or ends: on lines, exactly; elsewhere to many digits where its sign tells it,
+    and last what only float64 shows.
+
+    Those on lines stand outwards from 0, the others by how ordinary they are: a wave such as sin(1/x) has any number of
+    tiny ones.
+    """
+    exact = sorted(bends(*forms), key=abs)
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
-    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=abs)[:_FINEST]]
+    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=_unusual)[:_FINEST]]
     nodes = postorder(*forms)
-    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST for test in levels(node)}
+    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for test in levels(node)}
     fine: set[Fraction] = set()
     for function, level in tests:
         shifted = canonical(apply("sub", function, level))
         if shifted.symbols == {"x"} and not list(_crossing(shifted, Fraction(0))):
-            fine.update(_roots(shifted, near + _FAR))
-            if near:
-                fine.update(_roots(derivative(shifted), near))
+            # Where it touches the level, or nearly does, its derivative changes its sign.
+            for f in (shifted, derivative(shifted)):
+                fine.update(_roots(f, near + _ALL))
     # What float64 shows is left out where it is known better.
     known = {float(p) for p in fine}
-    return tuple(sorted({p for p in rough if float(p) not in known} | fine | set(exact)))
+    seen = {p for p in rough if float(p) not in known}
+    return (*exact, *sorted(fine.difference(exact), key=_unusual), *sorted(seen, key=_unusual))
+
+
+def _unusual(place: Fraction) -> tuple[float, Fraction]:
+    """How many orders of magnitude lie between a number and 1; which number it is decides between equal ones."""
+    return abs(math.log(abs(place.numerator)) - math.log(place.denominator)) if place else math.inf, place
 
 
 def _seen(form: Expr) -> Sequence[float]:
-    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST
+    small = form.symbols == {"x"} and len(postorder(form)) <= LARGEST_PURSUED
     return candidates(form).tolist() if small else ()
 
 

@@ -121,6 +121,7 @@ def default_grid() -> Floats:
 
 
 @lru_cache(maxsize=512)
+@np.errstate(all="ignore")
 def candidates(expression: Expr) -> Floats:
     """A sorted, read-only superset, on [-1e6, 1e6], of the places where the function of x is not analytic.
 
@@ -294,35 +295,34 @@ def _leaps(functions: Callable[[Floats], list[Floats]], grid: Floats) -> Floats:
     if not on_grid:
         return np.empty(0)
     stacked = np.stack(on_grid)
-    with np.errstate(all="ignore"):
-        change = np.diff(stacked, axis=1)
-        size = np.abs(change)
-        around = np.maximum(np.pad(size, ((0, 0), (1, 0)))[:, :-1], np.pad(size, ((0, 0), (0, 1)))[:, 1:])
-        # A pole with opposite signs: on both sides the values grow towards it.
-        height = np.pad(np.abs(stacked), ((0, 0), (1, 1)), mode="edge")
-        opposed = (
-            (np.sign(stacked[:, 1:]) * np.sign(stacked[:, :-1]) < 0)
-            & (height[:, 1:-2] > height[:, :-3])
-            & (height[:, 2:-1] > height[:, 3:])
-        )
-        seen = np.isfinite(change) & (size > 1e-9 * (np.abs(stacked[:, 1:]) + np.abs(stacked[:, :-1])))
-        which, cell = np.nonzero(seen & ((size > 8 * around) | opposed))
-        which, cell = _seen(which, cell, grid)
-        if not which.size:
-            return np.empty(0)
-        pick = np.arange(which.size)
-        low, high = grid[cell], grid[cell + 1]
-        first = size[which, cell]
-        f_low, f_high = stacked[which, cell], stacked[which, cell + 1]
-        for _ in range(80):
-            middle = low + (high - low) / 2
-            if not np.any((middle > low) & (middle < high)):
-                break
-            f = np.stack(functions(middle))[which, pick]
-            right = np.abs(f_high - f) > np.abs(f - f_low)
-            low, f_low = np.where(right, middle, low), np.where(right, f, f_low)
-            high, f_high = np.where(right, high, middle), np.where(right, f_high, f)
-        leapt = np.abs(f_high - f_low) > 0.3 * first
+    change = np.diff(stacked, axis=1)
+    size = np.abs(change)
+    around = np.maximum(np.pad(size, ((0, 0), (1, 0)))[:, :-1], np.pad(size, ((0, 0), (0, 1)))[:, 1:])
+    # A pole with opposite signs: on both sides the values grow towards it.
+    height = np.pad(np.abs(stacked), ((0, 0), (1, 1)), mode="edge")
+    opposed = (
+        (np.sign(stacked[:, 1:]) * np.sign(stacked[:, :-1]) < 0)
+        & (height[:, 1:-2] > height[:, :-3])
+        & (height[:, 2:-1] > height[:, 3:])
+    )
+    seen = np.isfinite(change) & (size > 1e-9 * (np.abs(stacked[:, 1:]) + np.abs(stacked[:, :-1])))
+    which, cell = np.nonzero(seen & ((size > 8 * around) | opposed))
+    which, cell = _seen(which, cell, grid)
+    if not which.size:
+        return np.empty(0)
+    pick = np.arange(which.size)
+    low, high = grid[cell], grid[cell + 1]
+    first = size[which, cell]
+    f_low, f_high = stacked[which, cell], stacked[which, cell + 1]
+    for _ in range(80):
+        middle = low + (high - low) / 2
+        if not np.any((middle > low) & (middle < high)):
+            break
+        f = np.stack(functions(middle))[which, pick]
+        right = np.abs(f_high - f) > np.abs(f - f_low)
+        low, f_low = np.where(right, middle, low), np.where(right, f, f_low)
+        high, f_high = np.where(right, high, middle), np.where(right, f_high, f)
+    leapt = np.abs(f_high - f_low) > 0.3 * first
     return np.where(np.abs(low) < np.abs(high), low, high)[leapt]
 
 
@@ -351,6 +351,7 @@ def _simplest(low: float, high: float) -> float:
     return between if low <= between <= high else low if abs(low) < abs(high) else high
 
 
+@np.errstate(all="ignore")
 def steep_places(expression: Expr) -> Floats:
     """Where an operator's argument passes quickly through [-36, 36]: a narrow bump or step may hide there from
     a quadrature's first nodes.
@@ -379,6 +380,7 @@ def steep_places(expression: Expr) -> Floats:
 
 
 @lru_cache(maxsize=512)
+@np.errstate(all="ignore")
 def breakpoints(expression: Expr) -> tuple[Breakpoint, ...]:
     """The kinks, jumps, poles, edges and holes of a function of x on [-1e6, 1e6], sorted; of a periodic one
     those nearest to 0.
@@ -504,6 +506,7 @@ def _unbounded(values: Floats) -> bool:
     return bool(((step > 0).all() or (step < 0).all()) and abs(step[-1]) > 0.8 * abs(step[2]))
 
 
+@np.errstate(all="ignore")
 def is_continuous_at(function: Callable[[Floats], Floats], at: float) -> bool:
     """Whether both one-sided limits exist, are finite and agree."""
     left, _ = _one_sided(function, at, -1.0)
@@ -511,6 +514,7 @@ def is_continuous_at(function: Callable[[Floats], Floats], at: float) -> bool:
     return math.isfinite(left) and math.isclose(left, right, rel_tol=1e-4, abs_tol=1e-6)
 
 
+@np.errstate(all="ignore")
 def zero_crossings(function: Callable[[Floats], Floats]) -> Floats:
     """Where a function changes its sign or definedness or touches zero, on the default grid; one place for each."""
     return _merged(np.sort(_crossings(lambda x: [function(x)], default_grid())))

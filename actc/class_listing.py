@@ -29,7 +29,8 @@ def expressions_in(path: Path) -> Iterator[Expr]:
     try:
         with sys.stdin if str(path) == "-" else path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
-                text = line.strip()
+                # Some editors begin a file with a byte-order mark.
+                text = line.removeprefix("\ufeff").strip()
                 if text and not text.startswith("#"):
                     try:
                         yield parse(text)
@@ -66,8 +67,8 @@ def as_json(classes: Sequence[EquivalenceClass]) -> dict[str, Any]:
     }
 
 
-def render(classes: Sequence[EquivalenceClass]) -> None:
-    """Print the largest classes, and the summary."""
+def render(classes: Sequence[EquivalenceClass], proofs: bool = True) -> None:
+    """Print the largest classes, and the summary; ``proofs``: whether normal forms were not all that proved."""
     from rich.table import Table
 
     from actc.terminal import Output
@@ -85,6 +86,7 @@ def render(classes: Sequence[EquivalenceClass]) -> None:
     joined = found[PROVED] + found[NUMERIC]
     if joined:
         proved, numeric = found[PROVED], found[NUMERIC]
+        ground = "by normal form or proof" if proofs else "by normal form"
         console.print(
-            f"{joined:,} joined a class: {proved:,} by proof ({proved / joined:.1%}), {numeric:,} by their values"
+            f"{joined:,} joined a class: {proved:,} {ground} ({proved / joined:.1%}), {numeric:,} by their values"
         )

@@ -197,7 +197,7 @@ def unique_command(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps(as_json(classes), ensure_ascii=False))
     else:
-        render(classes)
+        render(classes, proofs=not chosen.no_proofs)
     return 0
 
 

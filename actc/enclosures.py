@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache, partial
 from typing import Any
 
 import flint
@@ -50,6 +51,14 @@ def ball(value: Fraction | float) -> Any:
     return flint.arb(flint.fmpq(value.numerator, value.denominator))
 
 
+def constant_ball(value: Fraction) -> Callable[[], Any]:
+    """A function that gives the number as a ball: one object for one of a few binary digits."""
+    if value.denominator & (value.denominator - 1) or value.numerator.bit_length() > BITS:
+        return partial(ball, value)
+    exact = flint.arb((value.numerator, 1 - value.denominator.bit_length()))
+    return lambda: exact
+
+
 def hull(values: Iterable[Any]) -> Interval:
     """The smallest interval around balls; all reals if one of them is no number."""
     found = list(values)
@@ -66,6 +75,9 @@ class Region:
     >>> float(low), float(high)
     (1.0, inf)
     """
+
+    #: The bounds of what nothing is known of.
+    anything = REALS
 
     #: Parts whose bounds stay known.
     REMEMBERED = 20_000
@@ -176,6 +188,8 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
             return found
         if not all(a.is_exact() for a in args):
             return _ANY
+    if row.definition in row.arguments:
+        return args[row.arguments.index(row.definition)]
     if row.name == "where":
         condition, first, second = args
         if condition.is_zero():
@@ -188,11 +202,28 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
         return _ANY
     # Balls know little of poles and infinities.
     with mpmath.workprec(flint.ctx.prec + 20):
-        numbers = [mpmath.mpf(tuple(map(int, a.mid().man_exp())) if a.is_finite() else float(a)) for a in args]
-        found = row.oracle(*numbers)
-        # An argument that was selected keeps its radius; what else is finite has its value from the infinite ones.
-        selected = next((a for a, number in zip(args, numbers, strict=True) if number == found), None)
-        return ball_of(found) if selected is None else selected
+        numbers = [_number(a.mid()) for a in args]
+        found = _by_oracle(row, mpmath.mp.prec, *numbers)
+        # An argument that was selected keeps its radius.
+        for a, number in zip(args, numbers, strict=True):
+            if number == found and a.is_finite():
+                return a
+        if all(a.is_exact() for a in args):
+            return ball_of(found)
+        # Anything else has its value from the infinite ones, unless the size or the sign of a finite one decides.
+        ends = (row.oracle(*map(_number, end)) for end in zip(*((a.lower(), a.upper()) for a in args), strict=True))
+        return ball_of(found) if all(end == found or (end != end and found != found) for end in ends) else _ANY
+
+
+def _number(a: Any) -> Any:
+    """An exact ball as an mpmath number."""
+    return mpmath.mpf(tuple(map(int, a.man_exp())) if a.is_finite() else float(a))
+
+
+@lru_cache(maxsize=1024)
+def _by_oracle(row: Operator, bits: int, *numbers: Any) -> Any:
+    """The value that mpmath has at a precision, which is the one in force: what is infinite often is so everywhere."""
+    return row.oracle(*numbers)
 
 
 def ball_of(number: Any) -> Any:
@@ -322,15 +353,14 @@ def compare(name: str, a: Interval, b: Interval) -> Interval:
     """Of the comparison with that name, such as ``lt``."""
     if name in ("gt", "ge"):
         name, a, b = {"gt": "lt", "ge": "le"}[name], b, a
-    apart = a[1] < b[0] or b[1] < a[0]
-    same = a[0] == a[1] == b[0] == b[1]
-    certain = {
-        "lt": (a[1] < b[0], a[0] >= b[1]),
-        "le": (a[1] <= b[0], a[0] > b[1]),
-        "eq": (same, apart),
-        "ne": (apart, same),
-    }[name]
-    return (ONE, ONE) if certain[0] else (ZERO, ZERO) if certain[1] else (ZERO, ONE)
+    if name == "lt":
+        yes, no = a[1] < b[0], a[0] >= b[1]
+    elif name == "le":
+        yes, no = a[1] <= b[0], a[0] > b[1]
+    else:
+        same, apart = a[0] == a[1] == b[0] == b[1], a[1] < b[0] or b[1] < a[0]
+        yes, no = (same, apart) if name == "eq" else (apart, same)
+    return (ONE, ONE) if yes else (ZERO, ZERO) if no else (ZERO, ONE)
 
 
 def compare_balls(name: str, a: Any, b: Any) -> Interval:

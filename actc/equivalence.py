@@ -24,7 +24,7 @@ from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
 from actc.rules import Case, canonical, everywhere
-from actc.samples import LARGEST, POINTS, Sampler, Token
+from actc.samples import LARGEST_PURSUED, POINTS, Sampler, Token
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
 
@@ -153,7 +153,7 @@ def settled(form: Expr) -> Expr:
     """A normal form whose values nobody knows, with arguments that are, as far as thousands of digits show, where an
     operator jumps or ends put right there: floor(sin(x)**2 + cos(x)**2) is taken for floor(1). Others as they are."""
     found = _coarse().fingerprint(form)
-    if comparable(found, found) or len(postorder(form)) > LARGEST:
+    if comparable(found, found) or len(postorder(form)) > LARGEST_PURSUED:
         return form
     return canonical(rebuild(form, _settled))
 
@@ -203,7 +203,7 @@ def _side(a: Expr, b: Expr) -> int | None:
 
 def proved(form: Expr, other: Expr) -> bool:
     """Whether a proof was found that two normal forms are one function."""
-    if len(postorder(form, other)) > LARGEST:
+    if len(postorder(form, other)) > LARGEST_PURSUED:
         return False
     if same(form, other, everywhere()):
         return True

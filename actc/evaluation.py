@@ -198,11 +198,12 @@ def constant_value(node: Expr) -> float:
             return node.value.numerator / node.value.denominator
         except OverflowError:
             return math.inf if node.value > 0 else -math.inf
-    nearest = _nearest_to_ball(node)
+    nearest = nearest_to_ball(node)
     return float(evaluate_mp(node, 40)) if nearest is None else nearest
 
 
-def _nearest_to_ball(root: Expr) -> float | None:
+@lru_cache(maxsize=4096)
+def nearest_to_ball(root: Expr) -> float | None:
     """The float64 nearest to every number in the ball that holds a constant, if there is one: a hundredth of the time
     that mpmath takes."""
     from actc.enclosures import BITS, precision, value_in_balls

@@ -35,8 +35,8 @@ DECAYING: Mapping[str, tuple[tuple[str, int, str] | None, tuple[str, int, str] |
 
 #: Pieces into which an expression is cut where its operators bend; one with more is looked at as a whole only.
 _MOST_PIECES = 5
-#: Nodes of the largest expression that is rewritten, and of all pieces together; of a larger one the rules' forms do.
-_LARGEST, _MOST_NODES = 30, 60
+#: Nodes of the largest normal form that is rewritten, and of all pieces together; of a larger one the rules' forms do.
+_REWRITTEN, _MOST_NODES = 16, 60
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,14 @@ class Form:
         return self.low == -math.inf and self.high == math.inf
 
 
-def forms(expression: Expr) -> list[Form]:
-    """Equal forms; the expression as it is comes first."""
+def forms(expression: Expr, pieces: bool = True) -> list[Form]:
+    """Equal forms; the expression as it is comes first. Without ``pieces`` all are the function for every x."""
     simple = simplified(expression)
     found = {e: Form(e) for e in (expression, stabilised(expression), simple)}
-    if len(postorder(simple)) <= _LARGEST:
-        normal = everywhere().canonical(simple)
-        for low, high in [(-math.inf, math.inf), *_pieces(expression, normal)]:
+    normal = everywhere().canonical(simple)
+    # A constant is one number, however it is written.
+    if normal.symbols and len(postorder(normal)) <= _REWRITTEN:
+        for low, high in [(-math.inf, math.inf), *(_pieces(expression, normal) if pieces else ())]:
             here = Case(low, high) if math.isfinite(low) or math.isfinite(high) else everywhere()
             for e in _rewritten(here.canonical(normal), here):
                 found.setdefault(e, Form(e, low, high))

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from fractions import Fraction
-from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from actc.expr import MAX_BITS, Expr, apply, constant, postorder
 from actc.operators import operator
-
-if TYPE_CHECKING:
-    from actc.samples import Sampler
 
 #: (factor, exponent) pairs in canonical order; the empty product is 1.
 Product = tuple[tuple[Expr, int], ...]
@@ -89,7 +86,8 @@ def _combined(node: Expr) -> Sum:
         sign = 1 if node.name == "add" else -1
         total = dict(a)
         for product, c in b.items():
-            total[product] = total.get(product, Fraction(0)) + sign * c
+            if not _collected(total, product, sign * c):
+                return alone
         return total if all(total.values()) else _without_zeros(total)
     if node.name == "mul":
         if _is_number(a) or _is_number(b):
@@ -109,6 +107,19 @@ def _combined(node: Expr) -> Sum:
     ):
         return alone
     return _or(_product([(a, int(exponent))]), alone)
+
+
+def _collected(total: Sum, product: Product, c: Fraction) -> bool:
+    """Add c times the product to the sum, if that is the sum of the two: ∞ - ∞ is not 0·∞ and 2·∞ - ∞ not ∞."""
+    before = total.get(product)
+    if before is not None and not (before > 0 < c or before < 0 > c or before == c or _is_finite(product)):
+        return False
+    total[product] = c if before is None else before + c
+    return True
+
+
+def _is_finite(product: Product) -> bool:
+    return all(_everywhere().finite(factor) for factor, _ in product)
 
 
 def _or(total: Sum | None, otherwise: Sum) -> Sum:
@@ -169,14 +180,71 @@ def negated(node: Expr) -> Expr:
     return expr_of(_scaled(sum_of(node), Fraction(-1)))
 
 
-class Knowledge(Protocol):
-    """What is known of values."""
+class Knowledge:
+    """What is known of expressions' values; what it takes to find out is remembered."""
+
+    def __init__(self) -> None:
+        self._rarely: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+        self._finite: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
+
+    def bounds(self, a: Expr) -> tuple[Any, Any]:
+        """Numbers that no value is below and above."""
+        raise NotImplementedError
+
+    def varies(self, a: Expr) -> bool:
+        """Whether it is known to take no value but at isolated points."""
+        raise NotImplementedError
 
     def vanishes_rarely(self, a: Expr) -> bool:
         """Whether it is known to vanish at isolated points only."""
+        if a.value is not None or a.kind == "symbol":
+            return a.value != 0
+        if a not in self._rarely:
+            self._rarely[a] = self._decide(a)
+        return self._rarely[a]
+
+    def _decide(self, a: Expr) -> bool:
+        if a.name in ("abs", "neg", "mul", "max", "min", "where"):
+            # Its zeros are some of theirs.
+            return all(map(self.vanishes_rarely, a.args[a.name == "where" :]))
+        low, high = self.bounds(a)
+        return bool(low > 0 or high < 0) or self.varies(a)
+
+    def finite(self, a: Expr) -> bool:
+        """Whether it and its parts are known to be infinite at isolated points only: 1/relu(x) is so on half the
+        line."""
+        if a not in self._finite:
+            for node in postorder(a, known=self._finite):
+                self._finite[node] = all(self._finite[b] for b in node.args) and not self._may_stay_at_a_pole(node)
+        return self._finite[a]
+
+    def _may_stay_at_a_pole(self, node: Expr) -> bool:
+        if node.kind != "apply":
+            return False
+        row = operator(node.name)
+        if node.name in ("div", "pow"):
+            power = node.args[1].value if node.name == "pow" else None
+            return (power is None or power < 0) and not self.vanishes_rarely(node.args[node.name == "div"])
+        if not any(map(math.isinf, row.image)) or not row.poles:
+            return False
+        low, high = self.bounds(node.args[0])
+        return any(low <= p <= high for p in row.poles) and not self.varies(node.args[0])
 
     def stays_inside(self, node: Expr) -> bool:
-        """Whether the operator's argument is known to stay in its domain."""
+        """Whether the operator's argument is known to stay in its domain, at whose ends it may be infinite."""
+        row = operator(node.name)
+        low, high = self.bounds(node.args[0])
+        least, most = row.domain
+        return bool(low > least if least in row.poles else low >= least) and bool(
+            high < most if most in row.poles else high <= most
+        )
+
+
+def _everywhere() -> Knowledge:
+    """What the operators' rows and a few values tell, of all x."""
+    from actc.rules import everywhere
+
+    return everywhere()
 
 
 def total_function(node: Expr, known: Knowledge) -> bool:
@@ -202,17 +270,6 @@ def _doubt(node: Expr, known: Knowledge) -> Expr | None:
     return None if operator(node.name).domain == (-math.inf, math.inf) or known.stays_inside(node) else node
 
 
-_analytic: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
-
-
-def is_analytic(node: Expr) -> bool:
-    """Whether it is real-analytic wherever it is defined, as far as the operators' rows show."""
-    for n in postorder(node) if node not in _analytic else ():
-        if n not in _analytic:
-            _analytic[n] = n.kind != "apply" or (operator(n.name).analytic and all(_analytic[a] for a in n.args))
-    return _analytic[node]
-
-
 def vanished(product: Product, known: Knowledge) -> Product:
     """What is left of 0 times the product: the factors that may be undefined or, below the line, 0."""
     return tuple(
@@ -222,45 +279,16 @@ def vanished(product: Product, known: Knowledge) -> Product:
     )
 
 
-class _Everywhere:
-    """What the operators' rows and a few values tell, of all x."""
-
-    def __init__(self) -> None:
-        self._varying: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
-
-    def vanishes_rarely(self, a: Expr) -> bool:
-        if not a.symbols or a.kind == "symbol":
-            return a.value != 0 and (a.value is not None or a.kind == "symbol")
-        if a not in self._varying:
-            self._varying[a] = is_analytic(a) and all(side.varies(a) for side in _sides())
-        return self._varying[a]
-
-    def stays_inside(self, node: Expr) -> bool:
-        # A ball of finite size holds the value.
-        return not node.symbols and _sides()[0].values(node)[0].is_finite()
-
-
-_EVERYWHERE = _Everywhere()
-
-
-@lru_cache(maxsize=1)
-def _sides() -> tuple[Sampler, Sampler]:
-    """Points on both sides of 0, where a pole may stand between a function that varies and a constant."""
-    from actc.samples import POINTS, Sampler
-
-    return Sampler(POINTS[2:16:4]), Sampler(POINTS[3:16:4])
-
-
 def _cancels(factor: Expr) -> bool:
     # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
-    return _EVERYWHERE.vanishes_rarely(factor) and total_function(factor, _EVERYWHERE)
+    return _everywhere().vanishes_rarely(factor) and total_function(factor, _everywhere())
 
 
 def _without_zeros(total: Sum) -> Sum:
     """The sum without the terms that are 0 and everywhere defined."""
     kept = {p: c for p, c in total.items() if c}
     for product in total.keys() - kept.keys():
-        if left := vanished(product, _EVERYWHERE):
+        if left := vanished(product, _everywhere()):
             kept.setdefault(left, Fraction(0))
     return kept
 
@@ -287,20 +315,24 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             c = abs(leading_coefficient(total))
             if c == 0:
                 return None
-            c = -c if total.get((), leading_coefficient(total)) < 0 else c
+            if total.get((), leading_coefficient(total)) < 0 and (power > 0 or _has_inverse(expr_of(total))):
+                c = -c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)
+        if power < 0 and not all(factor.name == "exp" or _has_inverse(factor) for factor, _ in product):
+            product, c, power = *_inverse(product, c, -power), 1
         coefficient *= c**power
         for factor, e in product:
             if factor.name == "exp":
                 for p, scale in sum_of(factor.args[0]).items():
-                    exponential[p] = exponential.get(p, Fraction(0)) + scale * e * power
+                    if not _collected(exponential, p, scale * e * power):
+                        return None
                 continue
             before = exponents.get(factor, 0)
             # x/x is 1 off an isolated point; relu(x)/relu(x) is undefined on half the line.
             if before * e * power < 0 and not _cancels(factor):
                 return None
             exponents[factor] = before + e * power
-    if any(not c and vanished(p, _EVERYWHERE) for p, c in exponential.items()):
+    if any(not c and vanished(p, _everywhere()) for p, c in exponential.items()):
         return None
     exponential = {p: c for p, c in exponential.items() if c}
     if exponential:
@@ -312,6 +344,29 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
     return {kept: coefficient}
 
 
+def _has_inverse(factor: Expr) -> bool:
+    """Whether 1/(a·b) is 1/a·1/b for it: not where a part is infinite, nor where it is 0 on an interval, for 0 has no
+    sign: 1/(x·relu(x)) is ∞ for x < 0, as 1/0 is."""
+    return _everywhere().finite(factor) and _everywhere().vanishes_rarely(factor)
+
+
+def _inverse(product: Product, c: Fraction, power: int) -> tuple[Product, Fraction]:
+    """``1/(c·product)**power`` with what has no inverse as one factor, 1 over it, which may be multiplied."""
+    c **= power
+    # What is positive leaves the sign of the rest to decide.
+    kept = tuple((f, -e * power) for f, e in product if f.name == "exp")
+    rest = tuple((f, e * power) for f, e in product if f.name != "exp")
+    common = math.gcd(*(e for _, e in rest))
+    if c < 0 and common % 2 == 0:
+        common = 1
+    base = expr_of({tuple((f, e // common) for f, e in rest): Fraction(1 if c > 0 else -1)})
+    return (*kept, (_built("div", 1, base), common)), 1 / abs(c)
+
+
+def _is_inverse(factor: Expr) -> bool:
+    return factor.name == "div" and factor.args[0] is constant(1) and factor.args[1].value is None and factor._normal
+
+
 def _too_long(value: Fraction) -> bool:
     return max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS
 
@@ -321,17 +376,18 @@ def _term(product: Product, c: Fraction) -> Expr:
         return constant(c)
     if c == 1 and len(product) == 1 and product[0][1] == 1:
         return product[0][0]
-    above, below = (_factors(product, sign) for sign in (1, -1))
-    if above is None:
-        assert below is not None
-        return _built("div", constant(c), below)
-    result = _built("div", above, below) if below is not None else above
-    if c in (1, -1):
-        return result if c == 1 else _built("neg", result)
-    return (_built if c else apply)("mul", constant(c), result)
+    inverses = [(f.args[1], e) for f, e in product if _is_inverse(f)]
+    above, below = (_factors([(f, e) for f, e in product if not _is_inverse(f)], sign) for sign in (1, -1))
+    divisors = [*([] if below is None else [below]), *(_power(f, e) for f, e in inverses)]
+    result = constant(c) if above is None else above
+    for divisor in divisors:
+        result = _built("div", result, divisor)
+    if above is None or c == 1:
+        return result
+    return _built("neg", result) if c == -1 else (_built if c else apply)("mul", constant(c), result)
 
 
-def _factors(product: Product, sign: int) -> Expr | None:
+def _factors(product: Iterable[tuple[Expr, int]], sign: int) -> Expr | None:
     result: Expr | None = None
     for factor, e in product:
         if e * sign > 0:
@@ -345,7 +401,7 @@ def _power(factor: Expr, exponent: int) -> Expr:
 
 
 def _product_key(product: Product) -> tuple[object, ...]:
-    return (-sum(e for _, e in product), tuple((sort_key(f), -e) for f, e in product))
+    return (sum(e if _is_inverse(f) else -e for f, e in product), tuple((sort_key(f), -e) for f, e in product))
 
 
 def digest(node: Expr) -> bytes:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from fractions import Fraction
 from functools import cached_property
+from operator import methodcaller
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ class Operator:
     bounds: Callable[..., Any] | None = None
     #: Machine instructions an element of a primitive in float32, about: as a compiler for NVIDIA's GPUs writes it.
     instructions: int = 1
+    #: How many times as long as an elementary function's the value takes in balls, about.
+    effort: int = 1
     #: Text over rows that ONNX has, for an operator that it lacks, accurate in float32; None: ONNX has it.
     onnx: str | None = None
     #: The value at rational arguments where it is rational; None where it seldom is.
@@ -203,16 +206,54 @@ class Operator:
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
-        # A choice is not spoiled by the branch that it does not take.
-        return self.mpmath if self.name == "where" or self.compares else _real(self.mpmath)
+        # A choice is not spoiled by what it does not take.
+        chooses = self.name == "where" or self.definition in self.arguments
+        return self.mpmath if chooses or self.compares else _real(self.mpmath)
 
-    def in_balls(self, *args: Any) -> Any:
+    @cached_property
+    def in_balls(self) -> Callable[..., Any]:
         """The value at ``flint.arb`` balls, a ball that holds it; NaN where that may be undefined."""
         if self.ball is not None:
-            return self.ball(*args)
+            return self.ball
         if self.definition is None:
-            return getattr(args[0], self.name)()
-        return enclosures.by_definition(self, args, enclosures.ball, lambda row, values: row.in_balls(*values))
+            return methodcaller(self.name)
+        steps = self._ball_steps
+
+        def value(*args: Any) -> Any:
+            values = list(args[: self.arity])
+            for function, places in steps:
+                values.append(function(*[values[i] for i in places]))
+            # A variadic row folds its definition over the arguments.
+            return value(values[-1], *args[self.arity :]) if len(args) > self.arity else values[-1]
+
+        return value
+
+    @cached_property
+    def _ball_steps(self) -> list[tuple[Callable[..., Any], list[int]]]:
+        """The definition as straight-line code in balls, those of its parts written out: functions, and where their
+        arguments stand, those of the row first."""
+        steps: list[tuple[Callable[..., Any], list[int]]] = []
+
+        def add(function: Callable[..., Any], *places: int) -> int:
+            steps.append((function, list(places)))
+            return self.arity + len(steps) - 1
+
+        def inline(row: Operator, places: list[int]) -> int:
+            if row.ball is not None or row.definition is None or len(places) > row.arity:
+                return add(row.in_balls, *places)
+            at: dict[Expr, int] = {}
+            for node in row.steps:
+                if node.value is not None:
+                    at[node] = add(enclosures.constant_ball(node.value))
+                elif node.kind == "symbol":
+                    at[node] = places[row.arguments.index(node.name)]
+                else:
+                    at[node] = inline(operator(node.name), [at[a] for a in node.args])
+            return at[row.steps[-1]]
+
+        last = inline(self, list(range(self.arity)))
+        # The value is what stands last.
+        return steps if last == self.arity + len(steps) - 1 else [*steps, (lambda a: a, [last])]
 
     @cached_property
     def steps(self) -> list[Expr]:
@@ -261,11 +302,11 @@ def _mp_exp(a: Any) -> Any:
 
 
 def _mp_pow(a: Any, b: Any) -> Any:
-    if not (mp.isfinite(a) and mp.isfinite(b)) or b == 0:
+    if not mp.isfinite(b) or b == 0:
         return a**b
     if a == 0:
         return mp.zero if b > 0 else mp.inf
-    if abs(a) == 1:
+    if abs(a) == 1 or mp.isinf(a):
         # A number too large for its last digit to be seen is even; mpmath would write out its digits.
         return a ** (b if mp.mag(b) < _HUGE else 2)
     if mp.mag(b) + mp.mag(mp.log(abs(a))) > _HUGE:
@@ -282,7 +323,8 @@ def _mp_floor(a: Any) -> Any:
 
 
 def _mp_erfc(a: Any) -> Any:
-    if abs(a) >= 10**6:
+    # mpmath takes its square as a float64.
+    if mp.isinf(a) or mp.mag(a) > 500:
         return mp.zero if a > 0 else mp.mpf(2)
     # 2 − erfc(−a) differs from 2 by less than e^(−a²); mpmath would sum a² terms to find that out.
     return mp.mpf(2) if a < 0 and a * a > mp.prec else mp.erfc(a)
@@ -1050,6 +1092,7 @@ _ROWS = (
     Operator(
         "erf(x)",
         instructions=25,
+        effort=4,
         analytic=True,
         mpmath=lambda a: mp.sign(a) if a * a > mp.prec else mp.erf(a),
         numpy=lambda a: special.erf(a),
@@ -1064,6 +1107,7 @@ _ROWS = (
     Operator(
         "erfc(x)",
         instructions=47,
+        effort=6,
         analytic=True,
         mpmath=_mp_erfc,
         numpy=_erfc,
@@ -1078,6 +1122,7 @@ _ROWS = (
     Operator(
         "i0e(x)",
         instructions=50,
+        effort=10,
         mpmath=lambda a: _mp_i(0, a),
         ball=lambda a: enclosures.bessel(0, a),
         bounds=lambda a: enclosures.even(a, lambda b: b.bessel_i(0, scaled=True), 0.0),
@@ -1095,6 +1140,7 @@ _ROWS = (
     ),
     Operator(
         "i1e(x)",
+        effort=10,
         analytic=True,
         mpmath=lambda a: _mp_i(1, a),
         ball=lambda a: a.sgn() * enclosures.bessel(1, a),
@@ -1112,6 +1158,7 @@ _ROWS = (
     ),
     Operator(
         "i0e_minus_i1e(x)",
+        effort=20,
         mpmath=lambda a: _mp_i(0, a) - _mp_i(1, abs(a)),
         ball=lambda a: enclosures.bessel(0, a) - enclosures.bessel(1, a),
         rounded=frozenset({"definition", "x"}),
@@ -1124,6 +1171,7 @@ _ROWS = (
     ),
     Operator(
         "i1e_slope(x)",
+        effort=20,
         mpmath=lambda a: mp.mpf(0.5) if a == 0 else _mp_i(0, a) - _mp_i(1, abs(a)) * (1 + 1 / abs(a)),
         ball=lambda a: enclosures.bessel_slope(a),
         rounded=frozenset({"definition", "x"}),

@@ -41,8 +41,10 @@ def nonnegative(expression: Expr, case: Case) -> bool:
     >>> nonnegative(positive.canonical(parse("x - tanh(2*x)")), positive)
     False
     """
-    if case.region.bounds(named(expression))[0] >= 0:
+    if case.bounds(expression)[0] >= 0:
         return True
+    if not case.finite(expression):
+        return False
     probes = [p for probe in _PROBES for p in (probe, -probe) if case.low < p < case.high]
     if any(_at(p).bounds(expression)[1] < 0 for p in probes):
         return False
@@ -62,7 +64,7 @@ def _core(expression: Expr, case: Case) -> Expr:
         constant_sign, factors = found.factors(polynomial)
         sign *= constant_sign
         for factor, multiplicity in factors:
-            low, high = case.region.bounds(named(case.canonical(factor)))
+            low, high = case.bounds(case.canonical(factor))
             if multiplicity % 2 == 0 or low >= 0:
                 continue
             if high <= 0:

@@ -114,14 +114,23 @@ def number_source(value: float | None) -> str:
     return repr(value) if value >= 0 and repr(value)[0] != "-" else f"({value!r})"
 
 
+#: Nodes whose expansions stay known: so few that letting them go takes no time.
+_REMEMBERED = 2_000
+
+_expansions: dict[frozenset[str], dict[Expr, Expr]] = {}
+
+
 def expand(root: Expr, keep: frozenset[str] = frozenset()) -> Expr:
     """The expression over primitive operators and the rows in ``keep``: every other definition written out, shared
     parts still shared."""
-
-    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        return _expanded(operator(node.name), args, keep) if node.kind == "apply" else node
-
-    return rebuild(root, build)
+    done = _expansions.setdefault(keep, {})
+    if len(done) > _REMEMBERED:
+        # Another thread may be reading the old one.
+        done = _expansions[keep] = {}
+    for node in postorder(root, known=done):
+        args = tuple([done[a] for a in node.args])
+        done[node] = _expanded(operator(node.name), args, keep) if node.kind == "apply" else node
+    return done[root]
 
 
 def within_onnx(root: Expr) -> Expr:
@@ -146,7 +155,8 @@ def within_onnx(root: Expr) -> Expr:
 
 @lru_cache(maxsize=4096)
 def _expanded(row: Operator, args: tuple[Expr, ...], keep: frozenset[str] = frozenset()) -> Expr:
-    if row.name == "where" and not args[0].symbols:
+    # Within a constant no choice is made: constants are evaluated as a whole.
+    if row.name == "where" and not args[0].symbols and (args[1].symbols or args[2].symbols):
         return args[1] if constant_value(args[0]) != 0 else args[2]
     if row.name == "pow" and args[1].value == -2:
         # torch.pow squares before it divides, and x² overflows or underflows long before 1/x² does.
@@ -197,10 +207,12 @@ def _program(roots: tuple[Expr, ...], expanded: bool, keep: frozenset[str]) -> P
 
     def number(node: Expr) -> int:
         value = constant_value(node)
-        if repr(value) not in numbers:
-            numbers[repr(value)] = len(instructions)
+        name = repr(value)
+        if name not in numbers:
+            numbers[name] = len(instructions)
             instructions.append(Instruction("constant", value=value))
-        return numbers[repr(value)]
+        index[node] = numbers[name]
+        return index[node]
 
     for node in postorder(*roots):
         if node.kind == "symbol":

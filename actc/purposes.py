@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from actc.accuracy import HOPELESS, Sample, errors_beside, float32_value
 from actc.equivalence import bends
-from actc.expr import Expr, apply, constant, hidden, postorder, symbol
+from actc.evaluation import nearest_to_ball
+from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.forms import Form, forms
 from actc.operators import OPERATORS
 from actc.parsing import parse
-from actc.program import Program
+from actc.program import Instruction, Program, expand
 from actc.rules import simplified
 
 Array = npt.NDArray[np.float64]
@@ -33,13 +34,14 @@ Array = npt.NDArray[np.float64]
 ORDINARY = 20.0
 
 #: Operations at all points by which the real value is worked out, some milliseconds, and the fewest and most points.
-_WORK, _FEWEST, _MOST = 3000, 32, 512
+_WORK, _FEWEST, _MOST = 2500, 32, 512
 #: Points at which a choice is checked against the text, and operations at them all; there the real value is that of the
 #: form chosen, in float64.
-_CHECKED, _CHECKED_WORK = 1 << 14, 1 << 21
+_CHECKED, _CHECKED_WORK = 1 << 14, 1 << 19
 
-#: Primitive operations of the largest expression whose forms are measured.
-_LARGEST = 1500
+#: Effort (:func:`_effort`) and primitive operations of the largest expression that is measured, and operations of all
+#: its forms together.
+_MOST_EFFORT, _MOST_OPERATIONS, _MOST_TOGETHER = 100, 400, 600
 
 #: Bits of the result, on average, that a piece of its own and a letter of text must be worth.
 _PIECE, _LETTER = 0.2, 0.0006
@@ -51,8 +53,8 @@ _SLACK = 0.01
 #: Where the error is larger than that, as beside a zero, it is what rounding happens to leave: a form must be so many
 #: times better there, or the same code.
 _LARGE, _FAR_BETTER = 4, 4
-#: Bits lost by a form where it is out of the question.
-_FORBIDDEN = 1e6
+#: Bits lost by a form where it is out of the question, and the last digit of bits that are added up.
+_FORBIDDEN, _GRAIN = 1e6, 2.0**-20
 
 #: Values below are subnormal: a cheap form may lose so many of their bits, as hardware does that takes them for 0.
 _SMALLEST_NORMAL, _SUBNORMAL_BITS = 2.0**-126, 23
@@ -68,7 +70,8 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
       It is chosen by measuring float32 errors between -20 and 20 and at some far and tiny inputs.
     - ``"cheap"``: the form of the fewest machine instructions whose float32 error is about that of the expression.
 
-    An expression of thousands of primitive operations is not measured, and stays as it is for the last two.
+    A constant takes its canonical form. What is too large to be measured, of some hundred operations, stays as it is
+    for the last two, and so does what has a constant that only thousands of digits tell, such as ``sqrt(2)**2 - 2``.
     Simplifying again for the same purpose changes nothing. Raises ParseError for a text that is no expression,
     ValueError for a purpose that is none of these.
 
@@ -83,17 +86,80 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
         return simplified(root)
     if purpose not in ("stable", "cheap"):
         raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
-    if sum(_written_out(node.name) for node in postorder(root) if node.symbols and node.args) > _LARGEST:
+    if not root.symbols:
+        # What is computed is one number, however it is written.
+        return simplified(root)
+    if not (_measurable(root) and _measurable(simplified(root))):
         return root
     return _stable(root) if purpose == "stable" else _cheap(root)
+
+
+def _measurable(expression: Expr) -> bool:
+    """Whether it is small enough, and balls tell its constants: those that cancel, or stand on a pole or a jump, take
+    thousands of digits."""
+    names = [node.name for node in postorder(expression) if node.symbols and node.args]
+    return (
+        sum(map(_effort_of, names)) <= _MOST_EFFORT
+        and sum(map(_operations_of, names)) <= _MOST_OPERATIONS
+        and _tells_constants(expression)
+        # Others come out of a choice that is made while definitions are written out.
+        and _tells_constants(expand(expression))
+    )
+
+
+def _affordable(found: Sequence[Form]) -> list[Form]:
+    """Those that can be measured, but for what is too much together; the first is the expression."""
+    kept: list[Form] = []
+    seen: set[Expr] = set()
+    operations = 0
+    for form in found:
+        # What they share is worked out once.
+        fresh = [node for node in postorder(form.expression, known=seen) if node.symbols and node.args]
+        more = sum(_operations_of(node.name) for node in fresh)
+        if (operations + more <= _MOST_TOGETHER and _measurable(form.expression)) or not kept:
+            kept.append(form)
+            seen.update(fresh)
+            operations += more
+    return kept
+
+
+def _tells_constants(expression: Expr) -> bool:
+    whole = [expression, *(a for node in postorder(expression) if node.symbols for a in node.args)]
+    return all(nearest_to_ball(c) is not None for c in dict.fromkeys(whole) if c.args and not c.symbols)
+
+
+def _effort(expression: Expr) -> int:
+    """What its value takes in balls, in operations as fast as elementary functions; constants are worked out once."""
+    return sum(_effort_of(node.name) for node in postorder(expression) if node.symbols and node.args)
+
+
+@cache
+def _effort_of(name: str) -> int:
+    row = OPERATORS[name]
+    if row.ball is not None or row.definition is None:
+        return row.effort
+    return sum(_effort_of(step.name) for step in row.steps if step.args)
+
+
+@cache
+def _operations_of(name: str) -> int:
+    """How many primitive operations an operator is written out to."""
+    row = OPERATORS[name]
+    return 1 if row.definition is None else sum(_operations_of(step.name) for step in row.steps if step.args)
+
+
+@lru_cache(maxsize=1024)
+def _letters(form: Expr) -> int:
+    return len(str(form))
 
 
 # --- the smallest error ----------------------------------------------------------------------------------------------
 
 
 def _stable(expression: Expr) -> Expr:
-    found = forms(expression)
+    found = _affordable(forms(expression))
     sample = _sample(expression)
+    sample.evaluate([form.expression for form in found])
     losses = {form.expression: _losses(form.expression, expression, sample) for form in found}
     pieces = {form.expression: 1 for form in found if form.everywhere}
     if expression.symbols == {"x"}:
@@ -101,7 +167,7 @@ def _stable(expression: Expr) -> Expr:
     prices = {}
     for e, n in pieces.items():
         lost = losses[e] if e in losses else _losses(e, expression, sample)
-        prices[e] = _PIECE * n + _LETTER * len(str(e)) + float(np.log2(1 + lost).mean())
+        prices[e] = _PIECE * n + _LETTER * _letters(e) + float(np.log2(1 + lost).mean())
     bar = _Bar(expression, sample)
     for candidate in sorted(prices, key=prices.__getitem__):
         if prices[candidate] > prices[expression] - _PIECE:
@@ -193,21 +259,25 @@ def _in_pieces(found: Sequence[Form], bits: Array, x: Array) -> Iterator[tuple[i
     n = x.size
     for row, form in zip(bits, found, strict=True):
         row[(x < float(form.low)) | (x > float(form.high))] = _FORBIDDEN
-    price = n * np.array([_PIECE + _LETTER * len(str(form.expression)) for form in found])
-    # least[i, f]: bits lost at the first i points if form f is the last piece; starts: where that piece begins.
-    least = price + np.vstack([np.zeros(len(found)), np.cumsum(bits, axis=1).T])
+    # Of few digits, so that sums are exact and no rounding breaks a tie.
+    bits = np.round(bits / _GRAIN) * _GRAIN
+    price = np.round(n * np.array([_PIECE + _LETTER * _letters(f.expression) for f in found]) / _GRAIN) * _GRAIN
+    # so_far[i, f]: bits lost by a form at the first i points; least[i, f]: by the best choice that ends with it.
+    so_far = np.vstack([np.zeros(len(found)), np.cumsum(bits, axis=1).T])
+    least = price + so_far
+    nowhere = np.zeros((1, len(found)), dtype=int)
     history = []
     for _ in range(1, _MOST_PIECES):
-        before, starts = least, np.zeros((n + 1, len(found)), dtype=int)
-        least = np.full_like(before, math.inf)
-        for i in range(1, n + 1):
-            fresh = before[i - 1].min() + price
-            starts[i] = np.where(fresh < least[i - 1], i - 1, starts[i - 1])
-            least[i] = np.minimum(least[i - 1], fresh) + bits[:, i - 1]
-        history.append((before.argmin(axis=1), starts))
+        # If the last piece begins after j points: what is lost up to there, beyond what its form would have lost.
+        begun = (least.min(axis=1, keepdims=True) + price - so_far)[:-1]
+        fewest = np.minimum.accumulate(begun)
+        better = np.vstack([nowhere, fewest[1:] < fewest[:-1]])
+        starts = np.maximum.accumulate(np.arange(n)[:, None] * better)
+        history.append((least.argmin(axis=1), np.vstack([nowhere, starts])))
+        least = np.vstack([nowhere + math.inf, so_far[1:] + fewest])
         pieces, ends = [int(least[n].argmin())], [n]
-        for last, starts in reversed(history):
-            ends.append(int(starts[ends[-1], pieces[-1]]))
+        for last, begins in reversed(history):
+            ends.append(int(begins[ends[-1], pieces[-1]]))
             pieces.append(int(last[ends[-1]]))
         if all(end > 0 for end in ends):
             yield len(pieces), _joined(found, bits, pieces[::-1], ends[::-1], x)
@@ -263,12 +333,14 @@ def _looked_at_alike(a: Expr, b: Expr) -> bool:
 def _cheapest(expression: Expr) -> Expr:
     """Of the forms the cheapest that is about as accurate, and of that, until none is cheaper."""
     sample = _sample(expression)
-    costs = {form.expression: instructions(form.expression) for form in forms(expression) if form.everywhere}
+    found = [form.expression for form in _affordable(forms(expression, pieces=False))]
+    costs = dict(zip(found, _instructions(found), strict=True))
+    sample.evaluate(found)
     bits: dict[Expr, Array] = {}
     chosen, best = None, expression
     while chosen is not best:
         chosen = best
-        for form in sorted(costs, key=lambda e: (costs[e], len(str(e)))):
+        for form in sorted(costs, key=lambda e: (costs[e], _letters(e))):
             for e in (form, chosen):
                 if e not in bits:
                     bits[e] = np.log2(1 + _losses(e, expression, sample))
@@ -282,19 +354,34 @@ def _cheapest(expression: Expr) -> Expr:
 
 def instructions(expression: Expr) -> int:
     """Machine instructions that its value takes, about."""
-    total = 0
-    program = Program.of([expression])
-    for step in program.instructions:
-        if step.op in ("input", "constant"):
-            continue
-        exponent = program.instructions[step.args[-1]].value if step.op == "pow" else None
-        if exponent is not None and abs(exponent) <= 64 and exponent == int(exponent):
-            # Squares and products.
-            power = abs(int(exponent))
-            total += power.bit_length() + power.bit_count() - 2 + (OPERATORS["div"].instructions if exponent < 0 else 0)
-        else:
-            total += OPERATORS[step.op].instructions
-    return total
+    return _instructions([expression])[0]
+
+
+def _instructions(expressions: Sequence[Expr]) -> list[int]:
+    program = Program.of(expressions)
+    prices = [_price(program, step) for step in program.instructions]
+    return [sum(prices[i] for i in _below(program, output)) for output in program.outputs]
+
+
+def _below(program: Program, output: int) -> set[int]:
+    """The steps that an output needs."""
+    needed, waiting = set(), [output]
+    while waiting:
+        if (i := waiting.pop()) not in needed:
+            needed.add(i)
+            waiting += program.instructions[i].args
+    return needed
+
+
+def _price(program: Program, step: Instruction) -> int:
+    if step.op in ("input", "constant"):
+        return 0
+    exponent = program.instructions[step.args[-1]].value if step.op == "pow" else None
+    if exponent is not None and abs(exponent) <= 64 and exponent == int(exponent):
+        # Squares and products.
+        power = abs(int(exponent))
+        return power.bit_length() + power.bit_count() - 2 + (OPERATORS["div"].instructions if exponent < 0 else 0)
+    return OPERATORS[step.op].instructions
 
 
 # --- points ----------------------------------------------------------------------------------------------------------
@@ -307,7 +394,7 @@ def _sample(expression: Expr) -> Sample:
 @lru_cache(maxsize=8)
 def _places(expression: Expr) -> tuple[Fraction, ...]:
     """Values of x for a sample, the same for forms of one function that are about equally large."""
-    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // _operations(expression)).bit_length()))))
+    points = set(_points(min(_MOST, max(_FEWEST, 1 << (_WORK // max(1, _effort(expression))).bit_length()))))
     if expression.symbols == {"x"}:
         form = simplified(expression)
         points.update(b for b in bends(form) if abs(b) <= ORDINARY)
@@ -315,7 +402,7 @@ def _places(expression: Expr) -> tuple[Fraction, ...]:
         zeros = x[_near_zeros(_float64_value(form, {"x": x}))]
         # More of them are what rounding leaves of something that vanishes.
         points.update(Fraction(float(p)) for p in (zeros if len(zeros) <= 2 * _MOST_ZEROS else ()))
-    return tuple(sorted(points))
+    return tuple(sorted(points, key=float))
 
 
 @lru_cache(maxsize=8)
@@ -331,7 +418,8 @@ def _points(count: int) -> tuple[Fraction, ...]:
 
 def _checks(expression: Expr) -> dict[str, npt.NDArray[np.float32]]:
     """Many points for the free names and x, in the order of x."""
-    count = min(_CHECKED, 1 << (_CHECKED_WORK // _operations(expression)).bit_length())
+    steps = len(Program.of([expression]).instructions)
+    count = min(_CHECKED, 1 << (_CHECKED_WORK // steps).bit_length())
     return _ordinary(frozenset(expression.symbols), count)
 
 
@@ -341,17 +429,6 @@ def _ordinary(names: frozenset[str], count: int) -> dict[str, npt.NDArray[np.flo
     spread = {name: ORDINARY if name == "x" else 3.0 for name in sorted(names | {"x"})}
     found = {name: rng.uniform(-s, s, count).astype(np.float32) for name, s in spread.items()}
     return {name: values[np.argsort(found["x"])] for name, values in found.items()}
-
-
-@cache
-def _written_out(name: str) -> int:
-    """How many primitive operations an operator comes to."""
-    row = OPERATORS[name]
-    return _operations(apply(name, *map(hidden, range(len(row.arguments)))))
-
-
-def _operations(expression: Expr) -> int:
-    return len(Program.of([expression]).instructions)
 
 
 def _float64_value(e: Expr, inputs: dict[str, npt.NDArray[np.float32]]) -> Array:

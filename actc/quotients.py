@@ -75,7 +75,8 @@ def quotients(*expressions: Expr) -> Quotients:
         if node in seen:
             continue
         seen.add(node)
-        if node.name == "exp":
+        # A term 0·log(x) says where the exponential is undefined, and no power can say that.
+        if node.name == "exp" and all(sum_of(node.args[0]).values()):
             for product, c in sum_of(node.args[0]).items():
                 step = steps.get(product, abs(c))
                 steps[product] = Fraction(
@@ -216,6 +217,8 @@ def _grown(exponent: Expr) -> Expr:
 
 def same(a: Expr, b: Expr, case: Case) -> bool:
     """Whether the two, in normal form, are equal by arithmetic alone, and undefined at the same places."""
+    if not (case.finite(a) and case.finite(b)):
+        return False
     try:
         (p, q), (r, s) = quotients(a, b).parts
     except NoQuotient:

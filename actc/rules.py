@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import (
     ARITHMETIC,
     MAX_TERMS,
+    Knowledge,
     Product,
     Sum,
     doubts,
@@ -75,11 +76,9 @@ class Rule:
 
     def applies(self, binding: dict[str, Expr], case: Case | None) -> bool:
         """Whether what the rule asks for is known of the expressions that its letters stand for."""
-        if case is None:
-            return self.when is None and self.condition is None
-        if self.when is not None and not case.knows(instantiate(self.when, binding)):
+        if self.when is not None and (case is None or not case.knows(instantiate(self.when, binding))):
             return False
-        return self.condition is None or self.condition(binding, case)
+        return self.condition is None or self.condition(binding, case or everywhere())
 
 
 def rule(
@@ -99,14 +98,31 @@ def _total(*names: str) -> Condition:
     return lambda binding, case: all(total_function(binding[n], case) for n in names)
 
 
+def _finite(*names: str) -> Condition:
+    """What is infinite on an interval obeys fewer laws: ∞/(1 + ∞) is undefined."""
+    return lambda binding, case: all(case.finite(binding[n]) for n in names)
+
+
+def _vanishes_rarely(name: str) -> Condition:
+    """0 has no sign: 1/(-relu(x)) is ∞ for x < 0, as 1/0 is."""
+    return lambda binding, case: case.vanishes_rarely(binding[name])
+
+
+def _never_infinite_to_zero(binding: dict[str, Expr], case: Case) -> bool:
+    """∞**0 is undefined, and 0**0 is 1."""
+    base, exponent = binding["a"], binding["b"]
+    return case.finite(base) and (case.vanishes_rarely(base) or case.vanishes_rarely(exponent))
+
+
 def _defined_with(other: str, name: str) -> Condition:
     """Wherever the one is defined, so is the other."""
     return lambda binding, case: doubts(binding[name], case) <= doubts(binding[other], case)
 
 
-def _fractional(name: str) -> Condition:
-    """No whole number: for those, powers are products."""
-    return lambda binding, case: (value := binding[name].value) is None or value.denominator != 1
+def _no_product(binding: dict[str, Expr], case: Case) -> bool:
+    """Powers whose exponent is a whole number are products."""
+    exponent = binding["b"].value
+    return (exponent is None or exponent.denominator != 1) and case.finite(binding["a"])
 
 
 def _undefined_power(binding: dict[str, Expr], case: Case) -> bool:
@@ -151,10 +167,12 @@ EXPAND = (
     rule("silu", "silu(a)", "a*sigmoid(a)"),
     rule("log-sigmoid", "log_sigmoid(a)", "-softplus(-a)"),
     rule("tanhshrink", "tanhshrink(a)", "a - tanh(a)"),
-    rule("softsign", "softsign(a)", "a/(1 + abs(a))"),
+    rule("softsign", "softsign(a)", "a/(1 + abs(a))", condition=_finite("a")),
     rule("elish", "elish(a)", "where(a >= 0, a, exp(a) - 1)*sigmoid(a)"),
+    rule("below", "a < b", "b > a"),
+    rule("at-most", "a <= b", "b >= a"),
     rule("rrelu", "rrelu(a, b, c)", "where(a > 0, a, a*(b + c)/2)"),
-    rule("threshold", "threshold(a, b, c)", "where(a <= b, c, a)"),
+    rule("threshold", "threshold(a, b, c)", "where(b >= a, c, a)"),
     rule("bound", "bound(a, b)", "min(max(a, -b), b)"),
     rule("mish", "mish(a)", "a*tanh(softplus(a))"),
     rule("relu", "relu(a)", "max(a, 0)"),
@@ -172,19 +190,22 @@ EXPAND = (
 SHORTEN = (
     rule("log-exp", "log(exp(a))", "a"),
     rule("exp-zero", "exp(0)", "1"),
+    rule("exp-log", "exp(log(a))", "a", when="a >= 0"),
     rule("log-one", "log(1)", "0"),
+    rule("log-zero", "log(0)", "-1/0"),
+    rule("atanh-one", "atanh(1)", "1/0"),
     rule("sqrt-square", "sqrt(a**2)", "abs(a)"),
     rule("abs-square", "abs(a)**2", "a**2"),
     rule("abs-even", "abs(a**2)", "a**2"),
     rule("abs-exp", "abs(exp(a))", "exp(a)"),
-    rule("sigmoid-of-growth", "exp(a)/(1 + exp(a))", "sigmoid(a)"),
+    rule("sigmoid-of-growth", "exp(a)/(1 + exp(a))", "sigmoid(a)", condition=_finite("a")),
     rule("sigmoid-of-decay", "b/(1 + exp(-a))", "b*sigmoid(a)"),
     rule("sigmoid-of-exp", "b/(1 + exp(a))", "b*sigmoid(-a)"),
     rule("softplus-of-exp", "log(1 + exp(a))", "softplus(a)"),
     rule("log-of-sigmoid", "log(sigmoid(a))", "-softplus(-a)"),
-    rule("softplus-reflection", "softplus(-a)", "softplus(a) - a"),
+    rule("softplus-reflection", "softplus(-a)", "softplus(a) - a", condition=_finite("a")),
     rule("sigmoid-reflection", "sigmoid(-a)", "1 - sigmoid(a)"),
-    rule("tanh-of-sinh", "sinh(a)/cosh(a)", "tanh(a)"),
+    rule("tanh-of-sinh", "sinh(a)/cosh(a)", "tanh(a)", condition=_finite("a")),
     rule("max-of-negatives", "max(-a, a)", "abs(a)"),
     rule("sigmoid-zero", "sigmoid(0)", "1/2"),
     rule("cosh-zero", "cosh(0)", "1"),
@@ -199,9 +220,9 @@ SHORTEN = (
     rule("sinh-asinh", "sinh(asinh(a))", "a"),
     rule("asinh-sinh", "asinh(sinh(a))", "a"),
     rule("log-of-reflected-sigmoid", "log(1 - sigmoid(a))", "-softplus(a)"),
-    rule("power-of-exp", "exp(a)**b", "exp(a*b)"),
-    rule("power-of-sigmoid", "sigmoid(a)**b", "exp(b*(a - softplus(a)))", condition=_fractional("b")),
-    rule("power-of-reciprocal", "(1/a)**b", "a**(-b)"),
+    rule("power-of-exp", "exp(a)**b", "exp(a*b)", condition=_finite("a")),
+    rule("power-of-sigmoid", "sigmoid(a)**b", "exp(b*(a - softplus(a)))", condition=_no_product),
+    rule("power-of-reciprocal", "(1/a)**b", "a**(-b)", condition=_never_infinite_to_zero),
     rule("bessel-difference", "i0e(a) - i1e(a)", "i0e_minus_i1e(a)", when="a >= 0"),
 )
 
@@ -215,23 +236,23 @@ DECIDE = (
     rule("abs-left", "abs(a)", "-a", when="a <= 0"),
     rule("sign-right", "sign(a)", "1", when="a > 0", condition=_total("a")),
     rule("sign-left", "sign(a)", "-1", when="a < 0", condition=_total("a")),
-    rule("elu-right", "elu(a, b)", "a", when="a >= 0"),
+    rule("elu-right", "elu(a, b)", "a", when="a >= 0", condition=_finite("b")),
     rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0"),
     rule("selu-right", "selu(a)", f"{SELU_SCALE}*a", when="a >= 0"),
     rule("selu-left", "selu(a)", f"{SELU_SCALE}*{SELU_ALPHA}*(exp(a) - 1)", when="a <= 0"),
     rule("where-above", "where(a > b, c, d)", "c", when="a > b", condition=_total("a", "b")),
     rule("where-not-above", "where(a > b, c, d)", "d", when="a <= b"),
-    rule("where-below", "where(a < b, c, d)", "c", when="a < b", condition=_total("a", "b")),
-    rule("where-not-below", "where(a < b, c, d)", "d", when="a >= b"),
+    rule("where-greater", "where(a > b, a, b)", "max(a, b)", condition=_defined_with("b", "a")),
+    rule("where-at-least-greater", "where(a >= b, a, b)", "max(a, b)", condition=_defined_with("b", "a")),
+    rule("where-smaller", "where(a > b, b, a)", "min(a, b)", condition=_defined_with("a", "b")),
+    rule("where-at-least-smaller", "where(a >= b, b, a)", "min(a, b)", condition=_defined_with("a", "b")),
+    rule("where-of-truth", "where(a > b, 1, 0)", "a > b"),
+    rule("where-of-weak-truth", "where(a >= b, 1, 0)", "a >= b"),
     rule("where-at-least", "where(a >= b, c, d)", "c", when="a >= b", condition=_total("a", "b")),
     rule("where-less", "where(a >= b, c, d)", "d", when="a < b"),
-    rule("where-at-most", "where(a <= b, c, d)", "c", when="a <= b", condition=_total("a", "b")),
-    rule("where-more", "where(a <= b, c, d)", "d", when="a > b"),
     rule("negative-over-zero", "-a/0", "-(a/0)"),
     rule("over-zero", "a/0", "1/0", when="a > 0", condition=_total("a")),
     rule("over-minus-zero", "a/0", "-1/0", when="a < 0", condition=_total("a")),
-    rule("zero-times-infinite", "0*(1/0)", "0/0"),
-    rule("zero-times-undefined", "0*(0/0)", "0/0"),
     rule("infinite-sum", "1/0 + a", "1/0", condition=_total("a")),
     rule("times-infinite", "1/0*a", "1/0", when="a > 0", condition=_total("a")),
     rule("times-minus-infinite", "1/0*a", "-1/0", when="a < 0", condition=_total("a")),
@@ -248,7 +269,7 @@ DECIDE = (
 STABILISE = (
     rule("log-of-growth", "log(exp(a) + 1)", "softplus(a)"),
     rule("named-log-sigmoid", "log(sigmoid(a))", "log_sigmoid(a)"),
-    rule("growth-over-growth", "exp(a)/(exp(a) + 1)", "sigmoid(a)"),
+    rule("growth-over-growth", "exp(a)/(exp(a) + 1)", "sigmoid(a)", condition=_finite("a")),
     rule("over-growth", "b/(exp(a) + 1)", "b*sigmoid(-a)"),
     rule("tanh-above-minus-one", "tanh(a) + 1", "2*sigmoid(2*a)"),
     rule("tanh-below-one", "1 - tanh(a)", "2*sigmoid(-2*a)"),
@@ -260,14 +281,16 @@ STABILISE = (
 
 #: Compositions that have a name, shown by it.
 RECOGNISE = (
+    rule("is-below", "k > a", "a < k"),
+    rule("is-at-most", "k >= a", "a <= k"),
     rule("is-relu", "max(a, 0)", "relu(a)"),
     rule("is-silu", "a*sigmoid(a)", "silu(a)"),
-    rule("is-softsign", "a/(abs(a) + 1)", "softsign(a)"),
+    rule("is-softsign", "a/(abs(a) + 1)", "softsign(a)", condition=_finite("a")),
     rule("is-mish", "a*tanh(softplus(a))", "mish(a)"),
     rule("is-expm1", "exp(a) - 1", "expm1(a)"),
     rule("is-erfc", "1 - erf(a)", "erfc(a)"),
-    rule("is-log-sigmoid", "a - softplus(a)", "log_sigmoid(a)"),
-    rule("is-softplus-reflected", "softplus(a) - a", "softplus(-a)"),
+    rule("is-log-sigmoid", "a - softplus(a)", "log_sigmoid(a)", condition=_finite("a")),
+    rule("is-softplus-reflected", "softplus(a) - a", "softplus(-a)", condition=_finite("a")),
     rule("is-log1p", "log(a + 1)", "log1p(a)"),
     rule("is-tanhshrink", "a - tanh(a)", "tanhshrink(a)"),
     rule("is-sigmoid-reflected", "1 - sigmoid(a)", "sigmoid(-a)"),
@@ -287,7 +310,7 @@ RECOGNISE = (
 SIGNS = (
     rule("neg-times", "(-a)*b", "-(a*b)", FLOAT),
     rule("neg-over", "(-a)/b", "-(a/b)", FLOAT),
-    rule("over-neg", "a/(-b)", "-(a/b)", FLOAT),
+    rule("over-neg", "a/(-b)", "-(a/b)", FLOAT, condition=_vanishes_rarely("b")),
     rule("neg-multiple", "-(k*a)", "(-k)*a", FLOAT),
 )
 
@@ -349,7 +372,7 @@ def _stabilising() -> _Rewriter:
     return _Rewriter(_index((*TIDY, *SIGNS, *STABILISE, *RECOGNISE)), arithmetic=False, pairs=True)
 
 
-class Case:
+class Case(Knowledge):
     """Expressions in x as they are between two numbers: their normal forms there, and what is known of their values.
 
     >>> case = Case(Fraction(0), math.inf)
@@ -361,6 +384,7 @@ class Case:
         # python-flint comes in here, for those who simplify.
         from actc.enclosures import Region
 
+        super().__init__()
         self.low, self.high = low, high
         self.region = Region(low, high)
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
@@ -380,7 +404,7 @@ class Case:
         """Whether the first is known to be nowhere below the second, both in normal form."""
         if a.value is not None and b.value is not None:
             return a.value >= b.value
-        if self.region.bounds(named(a))[0] >= self.region.bounds(named(b))[1]:
+        if self.bounds(a)[0] >= self.bounds(b)[1]:
             return True
         return self._line_above(sum_of(a), sum_of(b))
 
@@ -397,23 +421,24 @@ class Case:
         """Whether it is known to be above 0 but at isolated points."""
         if a.value is not None:
             return a.value > 0
-        low = self.region.bounds(named(a))[0]
+        low = self.bounds(a)[0]
         return bool(low > 0) or (bool(low >= 0) and self.varies(a))
 
-    def vanishes_rarely(self, a: Expr) -> bool:
-        """Whether it is known to vanish at isolated points only."""
-        if a.value is not None:
-            return a.value != 0
-        return self.varies(a) or self.positive(a) or self.positive(negated(a))
+    def bounds(self, a: Expr) -> tuple[Any, Any]:
+        # Ends of intervals tell nothing of what stays at a pole: 1/-relu(x) is negative, or ∞.
+        return self.region.bounds(named(a)) if self.finite(a) else self.region.anything
 
-    def stays_inside(self, node: Expr) -> bool:
-        """Whether the operator's argument is known to stay in its domain, at whose ends it may be infinite."""
-        row = operator(node.name)
-        low, high = self.region.bounds(named(node.args[0]))
-        least, most = row.domain
-        return bool(low > least if least in row.poles else low >= least) and bool(
-            high < most if most in row.poles else high <= most
+    def _decide(self, a: Expr) -> bool:
+        return super()._decide(a) or (
+            # elu(x) is x on one side and analytic on the other.
+            a.symbols == {"x"}
+            and self.low < 0 < self.high
+            and all(half.vanishes_rarely(half.canonical(a)) for half in self._halves)
         )
+
+    @cached_property
+    def _halves(self) -> tuple[Case, Case]:
+        return Case(self.low, Fraction(0)), Case(Fraction(0), self.high)
 
     def varies(self, a: Expr) -> bool:
         """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
@@ -568,6 +593,8 @@ class _Rewriter:
 
     def by_structure(self, node: Expr) -> Expr:
         row = operator(node.name)
+        if not _INFINITE.keys().isdisjoint(node.args) and (found := _at_infinity(node)) is not None:
+            return found
         if row.variadic:
             return reduce(lambda a, b: row.steps[-1].substitute({"x": a, "y": b}), node.args)
         if node.name not in ARITHMETIC:
@@ -634,6 +661,29 @@ class _Rewriter:
         return {n.name for r in rules for n in postorder(r.pattern) if n.kind == "apply"} - ARITHMETIC
 
 
+_INFINITY, _UNDEFINED = parse("1/0"), parse("0/0")
+
+#: What is infinite or undefined everywhere, in normal form.
+_INFINITE = {_INFINITY: math.inf, -_INFINITY: -math.inf, _UNDEFINED: math.nan}
+
+
+def _at_infinity(node: Expr) -> Expr | None:
+    """The value of an operator at infinite constants, if it is a whole number or infinite itself."""
+    from actc.enclosures import ball, precision, value_at_balls
+
+    row = operator(node.name)
+    if _UNDEFINED in node.args and not row.compares and node.name != "where":
+        return _UNDEFINED
+    numbers = [_INFINITE.get(a, a.value) for a in node.args]
+    if None in numbers:
+        return None
+    with precision(128):
+        value = value_at_balls(row, [ball(n) for n in numbers if n is not None])
+    if value.is_finite():
+        return constant(int(value.unique_fmpz())) if value.is_exact() and value.is_integer() else None
+    return _UNDEFINED if value.is_nan() else next((e for e, n in _INFINITE.items() if value == n), None)
+
+
 def _by_law(node: Expr) -> Expr:
     """What the operator's row alone tells: exact values, commuting and associating arguments, parity, f(f(a)) and f(a,
     a)."""
@@ -658,7 +708,8 @@ def _by_law(node: Expr) -> Expr:
     if row.parity and len(args) == 1:
         if args[0].value == 0 and row.parity == "odd" and 0.0 not in row.poles:
             return args[0]
-        if looks_negative(args[0]):
+        # 1/0 is ∞, with or without a sign before the 0.
+        if looks_negative(args[0]) and not (0.0 in row.poles and math.isinf(row.image[1])):
             flipped = apply(row.name, negated(args[0]))
             return flipped if row.parity == "even" else apply("neg", flipped)
     return node

@@ -41,7 +41,7 @@ _SMALLEST = sys.float_info.min
 
 
 #: Nodes of the largest expressions of which more digits are asked for, point by point, and inequalities proved.
-LARGEST = 400
+LARGEST_PURSUED = 400
 
 #: Expressions whose values are remembered: two generations of this many.
 _REMEMBERED = 4096
@@ -63,20 +63,21 @@ class Sampler:
     def __init__(self, points: Sequence[Fraction], digits: int = 16, bits: int = 0) -> None:
         self.points = points
         self._digits, self._bits = digits, bits or _BITS + 4 * digits
+        self._inputs: dict[str, Sequence[Fraction]] = {"x": points}
         self._young: dict[Expr, list[Any]] = {}
         self._old: dict[Expr, list[Any]] = {}
         self._finer: dict[int, Sampler] = {}
 
     def inputs(self, name: str) -> Sequence[Fraction]:
         """The values of a free name."""
-        if name == "x":
-            return self.points
-        # A generator of its own for each name, and the same values in every process; 24 bits, so that no two names
-        # and no name and x have equal values or opposite ones.
-        rng = random.Random(name)
-        bits = [rng.randrange(2**23 + 1, 2**24, 2) * rng.choice((1, -1)) for _ in self.points[::2]]
-        some = [n * Fraction(2) ** -rng.choice(_SCALES) for n in bits]
-        return [v for v in some for _ in (0, 1)][: len(self.points)]
+        if name not in self._inputs:
+            # A generator of its own for each name, and the same values in every process; 24 bits, so that no two names
+            # and no name and x have equal values or opposite ones.
+            rng = random.Random(name)
+            bits = [rng.randrange(2**23 + 1, 2**24, 2) * rng.choice((1, -1)) for _ in self.points[::2]]
+            some = [n * Fraction(2) ** -rng.choice(_SCALES) for n in bits]
+            self._inputs[name] = [v for v in some for _ in (0, 1)][: len(self.points)]
+        return self._inputs[name]
 
     def point(self, place: int, names: Iterable[str]) -> dict[str, float]:
         """The values of free names at one of the points."""
@@ -152,7 +153,7 @@ class Sampler:
 
     def _certain(self, expression: Expr, place: int, most: int) -> Token:
         """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
-        if len(postorder(expression)) > LARGEST:
+        if len(postorder(expression)) > LARGEST_PURSUED:
             return "?"
         fixed = expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
         bits, writings = self._bits, [fixed]

@@ -226,7 +226,10 @@ class Members(Sequence[Expr]):
     def __getitem__(self, index: int | slice) -> Expr | Members:
         if isinstance(index, slice):
             return Members(self._space, self._places[index])
-        return self._space[int(self._places[index])]
+        number = whole("index", index, "write a whole number or a slice; index() finds an expression's")
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"index {number} is outside these {len(self):,} of the members of {self._space.name}")
+        return self._space[int(self._places[number])]
 
     def index(self, member: Any, start: int = 0, stop: int | None = None) -> int:
         """The first place of an expression or text with that spelling. Raises ValueError where there is none."""
@@ -235,6 +238,11 @@ class Members(Sequence[Expr]):
             if self[place] is wanted:
                 return place
         raise ValueError(f"{wanted} is not among the {self!r}; actc.unique tells which are the same function")
+
+    def count(self, member: Any) -> int:
+        """How many have the spelling of an expression or text."""
+        wanted = parse(member)
+        return sum(found is wanted for found in self)
 
     def __contains__(self, member: Any) -> bool:
         wanted = parse(member)

@@ -3,8 +3,8 @@
 python bench/simplify.py [--json FILE] prints for each family the quantiles of the times, and the expression that was
 worst; of the random ones a tenth is taken for the purposes that measure errors. Families are random trees and random
 graphs with shared parts over all operators, nests, sums, products, maxima and towers of powers of single ones, and
-members of the three-node space. The process is warm, the expressions are new to it; Python's collector of garbage runs
-between expressions, not within.
+members of the three-node space. Each purpose has a process of its own, which is warm, and to which the expressions are
+new; Python's collector of garbage runs between expressions, not within.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import platform
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.operators import OPERATORS
@@ -64,10 +66,11 @@ def trees(count: int, seed: int) -> Iterator[Expr]:
         yield tree(rng.randint(10, LARGEST))
 
 
-def families(count: int) -> dict[str, Iterator[Expr]]:
+def families(count: int, seed: int = 0) -> dict[str, Iterator[Expr]]:
     """The families by name; ``count`` random expressions of either kind."""
     unary = [row.name for row in _ROWS if row.arity - len(row.defaults) == 1]
     several = range(2, 13)
+    members = random.Random(3 * seed + 2).sample(range(len(SPACE)), min(count, len(SPACE)))
     powers = [
         "(((x + 1)**64 + 1)**64 + 1)**64",
         "**".join(["x"] * 25),
@@ -77,8 +80,8 @@ def families(count: int) -> dict[str, Iterator[Expr]]:
         "1e300**1e300 + x**1e300 + exp(exp(exp(exp(9))))",
     ]
     return {
-        "random graphs": graphs(count, 0),
-        "random trees": trees(count, 1),
+        "random graphs": graphs(count, 3 * seed),
+        "random trees": trees(count, 3 * seed + 1),
         "nests": (parse(f"{f}(" * 40 + "x" + ")" * 40) for f in unary),
         "nests with a term": (parse(f"{f}(x - " * 16 + "x" + ")" * 16) for f in unary),
         "sums": (parse(" + ".join(f"{f}({k}*x)" for k in several)) for f in unary),
@@ -86,7 +89,7 @@ def families(count: int) -> dict[str, Iterator[Expr]]:
         "maxima": (parse(f"max_n({', '.join(f'{f}({k}*x)' for k in several)})") for f in unary),
         "choices": (parse("".join(f"where({f}(x) > {k}, x, " for k in range(8)) + "x" + ")" * 8) for f in unary),
         "powers": map(parse, powers),
-        "three-node space": (SPACE[k] for k in random.Random(2).sample(range(len(SPACE)), min(count, len(SPACE)))),
+        "three-node space": (SPACE[k] for k in members),
     }
 
 
@@ -109,20 +112,24 @@ def measured(name: str, expressions: Iterator[Expr], purpose: str) -> dict[str, 
     return row
 
 
+def rows_of(purpose: str, count: int, seed: int) -> list[dict[str, object]]:
+    """The rows of a purpose."""
+    # What the rows' texts say is read once in a process.
+    for row in _ROWS:
+        simplify(apply(row.name, *(symbol("x") for _ in row.arguments)), purpose)
+    return [measured(name, expressions, purpose) for name, expressions in families(count, seed).items()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="random expressions of either kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the random expressions")
     parser.add_argument("--json", metavar="FILE", help="write the rows there, with the machine they were taken on")
     chosen = parser.parse_args()
-    # What the rows' texts say is read once in a process.
-    for row in _ROWS:
-        for purpose in PURPOSES:
-            simplify(apply(row.name, *(symbol("x") for _ in row.arguments)), purpose)
-    rows = [
-        measured(name, expressions, purpose)
-        for purpose, share in PURPOSES.items()
-        for name, expressions in families(chosen.count // share).items()
-    ]
+    rows = []
+    for purpose, share in PURPOSES.items():
+        with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+            rows += executor.submit(rows_of, purpose, chosen.count // share, chosen.seed).result()
     if chosen.json:
         machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
         with open(chosen.json, "w", encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -34,9 +35,10 @@ def compiled(specification: Specification, name: str, target: str) -> Any:
     return machine_code.compiled(kernel, source.signature, _constants(source), target, warps=WARPS)
 
 
-def report(specification: Specification, target: str = "sm_90") -> machine_code.Report:
-    """Registers, spills, widths and instructions of the kernel for one of NVIDIA's targets."""
-    return machine_code.read(compiled(specification, "kernel", target).asm["cubin"], _PER_THREAD)
+def reports(specifications: Iterable[Specification], target: str = "sm_90") -> list[machine_code.Report]:
+    """Registers, spills, widths and instructions of each kernel for one of NVIDIA's targets."""
+    binaries = [compiled(each, "kernel", target).asm["cubin"] for each in specifications]
+    return machine_code.read(binaries, _PER_THREAD, target)
 
 
 def _kernel(specification: Specification, name: str) -> tuple[KernelSource, Any]:

@@ -338,6 +338,22 @@ def test_unique_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert json.loads(capsys.readouterr().out) == found
 
 
+def test_a_byte_order_mark_is_no_part_of_an_expression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "functions.txt"
+    file.write_text("max(x, 0)\nrelu(x)\n", encoding="utf-8-sig")
+    assert cli.main(["unique", "--file", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 1
+
+
+def test_unique_says_on_what_ground_expressions_are_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "functions.txt"
+    file.write_text("max(x, 0)\nrelu(x)\nmax(exp(x), x)\nexp(x)\n", encoding="utf-8")
+    assert cli.main(["unique", str(file)]) == 0
+    assert "2 joined a class: 2 by normal form or proof (100.0%), 0 by their values" in capsys.readouterr().out
+    assert cli.main(["unique", str(file), "--no-proofs"]) == 0
+    assert "2 joined a class: 1 by normal form (50.0%), 1 by their values" in capsys.readouterr().out
+
+
 def test_unique_of_a_space(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["unique", "--space", "unary(unary(x))", "--no-proofs"]) == 0
     assert "729 expressions" in capsys.readouterr().out

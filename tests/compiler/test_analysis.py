@@ -56,6 +56,15 @@ def test_breakpoints(text: str, expected: list[tuple[float, str]]) -> None:
     np.testing.assert_allclose([b.at for b in found], [at for at, _ in expected], rtol=1e-14, atol=1e-300)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "text",
+    ["max(1e308*x, -1e308*x)", "max(x**1e300, 1/x)", "x + 1/0", "x*log(0)", "exp(exp(exp(x)))", "floor(1e308*x)*1e308"],
+)
+def test_what_overflows_is_nothing_to_warn_of(text: str) -> None:
+    breakpoints(actc.parse(text))
+
+
 def test_periodic_functions_have_the_breakpoints_near_zero() -> None:
     poles = [b.at for b in breakpoints(actc.parse("tan(x)")) if b.kind == "pole"]
     np.testing.assert_allclose(poles, (np.arange(-6, 6) + 0.5) * math.pi, rtol=1e-14)

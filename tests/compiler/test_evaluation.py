@@ -143,6 +143,7 @@ def test_digits(digits: int) -> None:
         ("sqrt(x)", -1, mpmath.nan),
         ("0/x", 0, mpmath.nan),
         ("10**(10**x)", 10, "1e10000000000"),
+        ("erfc(x)", 1000000, "3.1593476125994294336592942074e-434294481910"),
         # Where neither fifty digits nor a thousand show the one that matters.
         ("log1p(x - 1)", "1e-300", "-690.77552789821370520539743640531"),
         ("where(softplus(x) > x, 1, x)", 1e4, 1),

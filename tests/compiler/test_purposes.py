@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+from collections.abc import Sequence
 
 import mpmath
 import numpy as np
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 
 import actc
 from actc.accuracy import HOPELESS, errors_beside, float32_value
+from actc.evaluation import constant_value
 from actc.expr import Expr
-from actc.forms import forms
-from actc.purposes import instructions, simplify
+from actc.forms import Form, forms
+from actc.purposes import _LETTER, _PIECE, _in_pieces, instructions, simplify
 from tests.strategies import expressions
 
 SPACE = actc.Space("aquasurf_three_node")
@@ -139,6 +142,52 @@ def test_nothing_is_cheaper_than_the_cheap_form(text: str) -> None:
 )
 def test_exponents_and_lengths_of_all_kinds(text: str, purpose: str) -> None:
     assert simplify(text, purpose).symbols == {"x"}
+
+
+@pytest.mark.parametrize("purpose", ["stable", "cheap"])
+@pytest.mark.parametrize(
+    "text",
+    ["x*atanh(e/e)", "x**(sqrt(2)**2 - 2)", "prelu(2, x) + tan(x)*floor(exp(log(3)))", "atanh(sinh(2)/sinh(2))",
+     "where(x == x, atanh(e/e), x)", "x + atanh(leaky_relu(prelu(e/e, x), x))"],
+)  # fmt: skip
+def test_no_constant_is_followed_to_thousands_of_digits(
+    text: str, purpose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constant_value.cache_clear()
+    expression = actc.parse(text.replace("e/e", "exp(1)/exp(1)"))
+    monkeypatch.setattr("actc.evaluation.evaluate_mp", lambda *args: pytest.fail(f"{args} are followed"))
+    assert simplify(expression, purpose).symbols <= {"x"}
+
+
+def test_what_is_too_large_to_be_measured_stays() -> None:
+    few, many = (actc.parse(" + ".join(f"log(sigmoid({k}*x))" for k in range(2, n))) for n in (13, 50))
+    assert str(simplify(few, "stable")) == " + ".join(f"log_sigmoid({k}*x)" for k in range(2, 13))
+    assert simplify(many, "stable") is many
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_pieces_are_the_cheapest(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all ways to cut a few points, tried one by one."""
+    bits = np.random.default_rng(seed).integers(0, 80, (3, 7)) / 2
+    found = [Form(actc.parse(text)) for text in ("x", "x + 1", "x*x + 2")]
+    chosen: list[tuple[Sequence[int], Sequence[int]]] = []
+
+    def record(found: object, bits: object, pieces: Sequence[int], ends: Sequence[int], x: object) -> Expr:
+        chosen.append((pieces, ends))
+        return actc.parse("x")
+
+    def cost(pieces: Sequence[int], ends: Sequence[int]) -> float:
+        lost = sum(bits[f, a:b].sum() for f, a, b in zip(pieces, (0, *ends), ends, strict=False))
+        return float(lost) + 7 * sum(_PIECE + _LETTER * len(str(found[f].expression)) for f in pieces)
+
+    monkeypatch.setattr("actc.purposes._joined", record)
+    counts = [count for count, _ in _in_pieces(found, bits.copy(), np.arange(7.0))]
+    # Three are not offered where two are cheaper whatever the third.
+    assert counts in ([2], [2, 3])
+    for count, (pieces, ends) in zip(counts, chosen, strict=True):
+        cuts = itertools.combinations(range(1, 7), count - 1)
+        every = itertools.product(itertools.product(range(3), repeat=count), cuts)
+        assert cost(pieces, ends) == pytest.approx(min(cost(p, (*e, 7)) for p, e in every), abs=1e-4)
 
 
 def test_errors_are_counted_in_units_in_the_last_place() -> None:

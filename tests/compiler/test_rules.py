@@ -19,7 +19,7 @@ from actc.enclosures import Region
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import MAX_TERMS
 from actc.purposes import simplify
-from actc.rules import DECIDE, RULES, Holds, Rule, canonical, instantiate, tidied
+from actc.rules import DECIDE, RULES, Holds, Rule, canonical, instantiate, simplified, tidied
 from tests.strategies import expressions
 
 POINTS = (-40.0, -2.5, -1.0, -0.3, 0.0, 0.45, 1.0, 3.2, 25.0)
@@ -72,6 +72,38 @@ def test_rule_holds(rule: Rule) -> None:
                 tried += 1
                 assert agree(true, got) or true == got or (mpmath.isnan(true) and mpmath.isnan(got)), values
         assert tried >= len(POINTS) // 3 or not left.symbols
+
+
+#: What is infinite, 0 or undefined on one side of 0.
+ONE_SIDED = (
+    *("1/relu(x)", "-1/relu(x)", "1/-relu(x)", "x/relu(x)", "log(relu(x))", "atanh(sign(x))"),
+    *("relu(x)", "1/0", "x"),
+)
+
+
+def same_on_both_sides(e: Expr, simple: Expr) -> bool:
+    """Whether the two have the same values, infinite and undefined ones too."""
+    for x in (-1.25, 0.75, 2.5):
+        a, b = value(e, {"x": x}), value(simple, {"x": x})
+        if not (a == b or agree(a, b) or (mpmath.isnan(a) and mpmath.isnan(b))):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_rule_holds_where_a_part_is_infinite_or_asks(rule: Rule) -> None:
+    letters = sorted(rule.pattern.symbols - {"k"})
+    for parts in itertools.product(map(actc.parse, ONE_SIDED), repeat=len(letters)):
+        if len(letters) < 3 or parts[1] is parts[2]:
+            e = instantiate(rule.pattern, dict(zip(letters, parts, strict=True)) | {"k": constant(3)})
+            assert same_on_both_sides(e, simplified(e)), e
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions(names=("x", "y"), size=5), st.sampled_from(ONE_SIDED), st.sampled_from(ONE_SIDED))
+def test_simplified_value_where_a_part_is_infinite(e: Expr, x: str, y: str) -> None:
+    e = e.substitute({"x": actc.parse(x), "y": actc.parse(y)})
+    assert same_on_both_sides(e, simplified(e))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,22 @@ def test_slices_and_places_as_of_any_sequence() -> None:
             space.sample(generator)  # type: ignore[arg-type]
 
 
+def test_slices_look_for_texts_as_the_space_does() -> None:
+    space = Space("binary(unary(x),unary(x))")
+    some = space[1500:1530]
+    assert (some.index("x*erfc(x)"), some.count("x*erfc(x)"), "x*erfc(x)" in some) == (22, 1, True)
+    assert (some.count(space[1500]), some.count("erfc(x)*x"), "erfc(x)*x" in some) == (1, 0, False)
+    assert Space("unary(x) | unary(x)")[:].count("relu(x)") == 2
+
+
+def test_a_place_outside_a_slice_is_named_with_its_size() -> None:
+    some = Space("unary(x)")[5:9]
+    for place in (4, 99, -5):
+        with pytest.raises(IndexError, match=rf"^index {place} is outside these 4 of the members of unary\(x\)$"):
+            some[place]
+    assert some[-4] is some[0]
+
+
 def test_slices_of_huge_spaces_cost_nothing() -> None:
     space = Space("pangaea")
     few = space[10**12 :: 3 * 10**12]
