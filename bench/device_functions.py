@@ -373,6 +373,10 @@ def main() -> None:
     result = dict(table(options.target))
     if options.json:
         versions = {"triton": triton.__version__, "numpy": np.__version__, "python": platform.python_version()}
+        # JSON knows no infinity.
+        for found in result.values():
+            if np.isinf(found.get("float32", {}).get("torch", 0)):
+                found["float32"]["torch"] = None
         text = {"date": date.today().isoformat(), "target": options.target, "versions": versions, "functions": result}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
