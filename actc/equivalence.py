@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
 
+import mpmath
+
 from actc.bends import X, bends, few_points, levels, points
 from actc.expr import Expr, apply, constant, postorder, rebuild
 from actc.operators import operator
@@ -24,7 +26,7 @@ from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
 from actc.rules import Case, canonical, everywhere
-from actc.samples import LARGEST_PURSUED, POINTS, Sampler, Token
+from actc.samples import LARGEST_PURSUED, POINTS, Sampler, Token, difference
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
 
@@ -79,9 +81,8 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
     if form is other:
         return Equivalence(PROVED, _pair=(first, second))
     coarse = _coarse()
-    found, wanted = coarse.fingerprint(form), coarse.fingerprint(other)
     anywhere = coarse.point(0, first.symbols | second.symbols)
-    place = difference(found, wanted)
+    place = coarse.apart(form, other)
     if place is not None:
         return Equivalence(DIFFERENT, coarse.point(place, anywhere))
     if proved(form, other):
@@ -133,19 +134,11 @@ def _apart(form: Expr, other: Expr, at: tuple[Fraction, ...], far: bool) -> int 
     """The place of the first of the points at which two functions of x certainly differ: in their first 40 digits, or
     however ``far`` behind."""
     if not far:
-        fine = Sampler(at, 40)
-        return difference(fine.fingerprint(form), fine.fingerprint(other))
+        return Sampler(at, 40).apart(form, other)
     few = Sampler(at, 2)
-    distance = few.fingerprint(canonical(apply("sub", form, other)))
-    both = zip(few.values(form), few.values(other), distance, strict=True)
-    return next((i for i, (a, b, d) in enumerate(both) if a.is_finite() and b.is_finite() and _sign(d)), None)
-
-
-def _sign(token: Token) -> int | None:
-    """-1, 0 or 1; None of what is no number."""
-    if token in ("nan", "?"):
-        return None
-    return int(token > 0) - int(token < 0) if isinstance(token, float) else -1 if token.startswith("-") else 1
+    signs = few.signs(canonical(apply("sub", form, other)))
+    both = zip(few.values(form), few.values(other), signs, strict=True)
+    return next((i for i, (a, b, s) in enumerate(both) if a.is_finite() and b.is_finite() and s in (-1, 1)), None)
 
 
 @lru_cache(maxsize=1024)
@@ -196,9 +189,9 @@ def _nearest(arg: Expr) -> Iterator[tuple[Expr, Fraction]]:
 def _side(a: Expr, b: Expr) -> int | None:
     """The sign of a difference: 0 where nothing tells it from 0 at any point, another one of constants; or None."""
     form = canonical(apply("sub", a, b))
-    sign = _sign(_coarse().fingerprint(form)[0])
+    sign = _coarse().signs(form)[0]
     alone = not form.symbols or (sign == 0 and disagreement(form, constant(0)) is None)
-    return sign if alone else None
+    return int(sign) if alone and isinstance(sign, float) else None
 
 
 def proved(form: Expr, other: Expr) -> bool:
@@ -261,11 +254,6 @@ def sampler(points: tuple[Fraction, ...]) -> Sampler:
     return Sampler(points, 40)
 
 
-def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
-    """The place of the first of two fingerprints' values that differ; one that nobody knows differs from none."""
-    return next((i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and "?" not in (a, b)), None)
-
-
 def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
     """Whether so many values of two fingerprints are known that their agreement means anything."""
     return sum("?" not in pair for pair in zip(first, second, strict=True)) >= _FEWEST
@@ -273,4 +261,5 @@ def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
 
 def _agree_at(point: Fraction, first: Expr, second: Expr) -> bool:
     a, b = (e.evaluate_mp(30, **({"x": point} if e.symbols else {})) for e in (first, second))
-    return bool(a == b or (a != a and b != b) or abs(a - b) <= abs(a) * 1e-25)
+    # Infinities agree with themselves alone.
+    return bool(a == b or (a != a and b != b) or (mpmath.isfinite(a) and abs(a - b) <= abs(a) * 1e-25))

@@ -9,7 +9,7 @@ import itertools
 import math
 import random
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -32,7 +32,10 @@ POINTS = tuple(
 #: Binary scales of the values of other names, which 2^23 to 2^24 is divided by: mostly ordinary, tiny and large too.
 _SCALES = (*range(19, 25), *range(20, 24), 34, 8)
 
-_BITS, _MOST_BITS, _TINY = 96, 8192, 7000
+_BITS, _MOST_BITS = 96, 8192
+#: What is smaller counts as 0 in a fingerprint: 8,192 bits do not tell a difference of ordinary numbers from it, and
+#: of two spellings of one function only one may cancel.
+_TINY = flint.arb((1, -7000))
 #: Points at which thousands of bits tell nothing but 0, after which fewer are asked for.
 _GIVEN_UP = 24
 #: Bits of a value that must be certain beyond those of the fingerprint, so that no rounding falls the other way.
@@ -47,8 +50,8 @@ LARGEST_PURSUED = 400
 _REMEMBERED = 4096
 
 
-#: A value as a fingerprint has it: the leading digits of π times the value, "nan" where it is undefined, "?" where
-#: nobody knows.
+#: A value as a fingerprint has it: the leading digits of π times the value, 0 where it is nearly so, "nan" where it is
+#: undefined, "?" where nobody knows.
 Token = float | str
 _ZERO: Token = 0.0
 
@@ -141,37 +144,56 @@ class Sampler:
     def fingerprint(self, expression: Expr) -> tuple[Token, ...]:
         """The leading digits of the values; equal functions have equal ones, whatever their spelling, where both are
         known."""
-        found: list[Token] = []
+        return tuple(self._pursued(expression, self._token))
+
+    def signs(self, expression: Expr) -> tuple[Token, ...]:
+        """The signs of the values: 1, -1, or 0 where thousands of bits do not tell a value from it."""
+        return tuple(self._pursued(expression, _sign))
+
+    def apart(self, first: Expr, second: Expr) -> int | None:
+        """The place of the first point at which two expressions certainly have different values."""
+        place = difference(self.fingerprint(first), self.fingerprint(second))
+        if place is not None:
+            return place
+        # Fingerprints do not tell values near 0 apart.
+        both = enumerate(zip(self.values(first), self.values(second), strict=True))
+        return next((i for i, (a, b) in both if a.is_finite() and b.is_finite() and not a.overlaps(b)), None)
+
+    def _pursued(self, expression: Expr, told: Callable[[Any], Token | None]) -> Iterator[Token]:
+        """What each value tells, at whatever precision it takes."""
         exhausted = 0
         for i, v in enumerate(self.values(expression)):
-            token = self._token(v)
+            token = told(v)
             if token is None:
-                token = self._certain(expression, i, _MOST_BITS if exhausted < _GIVEN_UP else 4 * self._bits)
-                exhausted += token in (_ZERO, "?")
-            found.append(token)
-        return tuple(found)
+                most = _MOST_BITS if exhausted < _GIVEN_UP else 4 * self._bits
+                token, bits = self._certain(expression, i, told, most)
+                exhausted += bits == most and token in (_ZERO, "?")
+            yield token
 
-    def _certain(self, expression: Expr, place: int, most: int) -> Token:
-        """The leading digits at one point, at whatever precision it takes; of a large expression they stay unknown."""
+    def _certain(
+        self, expression: Expr, place: int, told: Callable[[Any], Token | None], most: int
+    ) -> tuple[Token, int]:
+        """What the value at one point tells, and the bits that it took; of a large expression it stays unknown."""
+        bits = self._bits
         if len(postorder(expression)) > LARGEST_PURSUED:
-            return "?"
+            return "?", bits
         fixed = expression.substitute({n: self.inputs(n)[place] for n in expression.symbols})
-        bits, writings = self._bits, [fixed]
+        writings = [fixed]
         while bits < most:
             bits = min(4 * bits, most)
             if bits not in self._finer:
                 self._finer[bits] = Sampler((Fraction(0),), self._digits, bits)
             for writing in writings:
                 (v,) = self._finer[bits].values(writing)
-                if (token := self._token(v)) is not None:
-                    return token
+                if (token := told(v)) is not None:
+                    return token, bits
                 if len(writings) == 1 and v.is_finite() and most == _MOST_BITS:
                     # Where balls are finite the expression is defined, so that rules and arithmetic tell what cancels.
                     form = canonical(fixed)
                     writings += dict.fromkeys((named(form), without_cancellation(form)))
         # What thousands of bits do not tell from 0. Where they tell a jump, a pole or an end of the domain from its
         # neighbourhood no better, as floor(erf(99999)), rounded numbers would only guess.
-        return _ZERO if v.is_finite() and v.abs_upper() < flint.arb(2) ** -_TINY else "?"
+        return (_ZERO if v.is_finite() and v.abs_upper() < _TINY else "?"), bits
 
     def _token(self, v: Any) -> Token | None:
         """The leading digits of a ball, the same for every ball around a number; None if they are not certain."""
@@ -179,13 +201,28 @@ class Sampler:
             if v.is_zero():
                 return _ZERO
             if v.rel_accuracy_bits() < _SPARE + 4 * self._digits:
-                return None
+                return _ZERO if v.abs_upper() < _TINY else None
             with precision(self._bits):
                 # A value of few bits may lie half way between two roundings; a multiple by π does not.
                 multiple = v * flint.arb.pi()
             number = float(multiple)
-            plain = self._digits <= 16 and _SMALLEST < abs(number) < math.inf
-            return number if plain else multiple.str(self._digits - 1, radius=False)
+            if self._digits <= 16 and _SMALLEST < abs(number) < math.inf:
+                return number
+            return _ZERO if v.abs_lower() < _TINY else multiple.str(self._digits - 1, radius=False)
         if v.is_nan():
             return "nan"
         return float(v) if v.is_exact() else None
+
+
+def _sign(v: Any) -> Token | None:
+    """The sign of every number in a ball; None if they have not the same."""
+    if v.is_nan():
+        return "nan"
+    if v.contains(0):
+        return _ZERO if v.is_zero() else None
+    return 1.0 if v > 0 else -1.0
+
+
+def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
+    """The place of the first of two fingerprints' values that differ; one that nobody knows differs from none."""
+    return next((i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and "?" not in (a, b)), None)

@@ -21,6 +21,7 @@ from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import quotients, same
 from actc.rules import Case
+from actc.samples import Sampler
 from actc.spaces import AQUASURF_UNARY
 from tests.strategies import expressions
 
@@ -125,6 +126,9 @@ def test_points_of_too_many_digits_are_left_out(a: str, b: str) -> None:
         ("sum_n(x, 1, x)", "2*x + 1"),
         ("max(abs(x), log_sigmoid(x))", "abs(x)"),
         ("gelu(x)", "x*(1 + erf(x/sqrt(2)))/2"),
+        ("gelu(x**3)", "x**3*(1 + erf(x**3/sqrt(2)))/2"),
+        ("gelu(y)", "y*(1 + erf(y/sqrt(2)))/2"),
+        ("gelu(x*y)", "x*y*(1 + erf(x*y/sqrt(2)))/2"),
         ("x**abs(x)", "x**x"),
         ("hardtanh(x)", "min(max(x, -1), 1)"),
         ("-min(-1/x, -x)", "max(x, 1/x)"),
@@ -164,6 +168,13 @@ def test_equal_functions_are_proved_so(a: str, b: str) -> None:
         ("x**beta*x**gamma", "x**(beta + gamma)"),
         ("where(x > y, 1, 0) + where(x < y, 1, 0)", "1"),
         ("x**x*x", "x**(x + 1)"),
+        # In the tails one spelling cancels and the other does not: nothing tells the first from 0, to 8,192 bits.
+        ("sqrt(1 + exp(-x)) - 1", "exp(-x)/(sqrt(1 + exp(-x)) + 1)"),
+        ("pi/2 - atan(exp(x))", "atan(exp(-x))"),
+        ("cos(exp(-x)) - 1", "-2*sin(exp(-x)/2)**2"),
+        ("1 - sqrt(1 - exp(-x*x))", "exp(-x*x)/(1 + sqrt(1 - exp(-x*x)))"),
+        ("tanh(2*sigmoid(2*exp(-x)) - 1)", "tanh(tanh(exp(-x)))"),
+        ("log(sigmoid(tanhshrink(x))**2)", "2*log(abs(sigmoid(tanhshrink(x))))"),
         # Undefined for x < 0, but where y is whole.
         ("x**y", "exp(y*log(x))"),
         # An argument that is where an operator jumps or ends, as far as thousands of digits show.
@@ -294,6 +305,12 @@ def test_different_functions_have_a_witness(a: str, b: str) -> None:
         ("(x - 2)/(x - 2)", "1", (2.0,)),
         ("sign(x)*x/x", "sign(x)", (0.0,)),
         ("relu(x)", "max(x, 0)", ()),
+        # One of them is infinite there, or both are, of opposite signs.
+        ("1/abs(x)", "where(x == 0, 5, 1/abs(x))", (0.0,)),
+        ("x**-2", "where(x == 0, 5, x**-2)", (0.0,)),
+        ("1/(-x)", "-1/x", (0.0,)),
+        ("1/(x - 1)", "-1/(1 - x)", (1.0,)),
+        ("1/(x - 1)", "(x - 1)**-1", ()),
     ],
 )
 def test_exceptions_are_listed(a: str, b: str, points: tuple[float, ...]) -> None:
@@ -307,6 +324,10 @@ def test_exceptions_are_listed(a: str, b: str, points: tuple[float, ...]) -> Non
         ("tanh(x)", "where(x > 1e6, 1, tanh(x))"),
         ("softplus(x)", "where(x > 1e6, x, softplus(x))"),
         ("erf(x)", "where(x > 1e6, 1, erf(x))"),
+        # Both are certain there.
+        ("exp(-exp(x**2 + 9))", "0"),
+        ("exp(-exp(x**2 + 9))", "2*exp(-exp(x**2 + 9))"),
+        ("exp(-x)", "where(x > 1e6, 2*exp(-x), exp(-x))"),
     ],
 )
 def test_differences_beyond_all_digits_are_seen_where_nothing_cancels(a: str, b: str) -> None:
@@ -314,6 +335,15 @@ def test_differences_beyond_all_digits_are_seen_where_nothing_cancels(a: str, b:
     found = equivalent(a, b)
     assert found.verdict == DIFFERENT and found.witness is not None
     assert found.witness["x"] > 1e6 or "where" not in b
+
+
+def test_small_values_of_equal_functions_have_one_fingerprint() -> None:
+    """However they are written, and though one is certain and the other is not told from 0; their signs are seen."""
+    at = Sampler((Fraction(10**5) + Fraction(1, 3),))
+    small, other, zero = map(parse, ("exp(-x)/(sqrt(1 + exp(-x)) + 1)", "sqrt(1 + exp(-x)) - 1", "0"))
+    assert at.fingerprint(small) == at.fingerprint(other) == at.fingerprint(zero)
+    assert [at.signs(e) for e in (small, other, zero, -small)] == [(1.0,), (0.0,), (0.0,), (-1.0,)]
+    assert at.apart(small, other) is None and at.apart(other, small) is None and at.apart(small, zero) == 0
 
 
 def test_a_jump_is_settled_for_all_x_or_for_none() -> None:
