@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -78,6 +79,8 @@ _SMALL_STEPS = tuple(Fraction(n, 2**k) for n, k in ((3, 53), (1, 80), (1, 120), 
 _REACH, _HALVINGS, _BITS = Fraction(1, 2**22), 270, 400
 #: Of the halvings, the first steps that are secants.
 _SECANTS = 40
+#: Values of nodes that are computed to find such places: a wave has hundreds, and at a pole every halving is needed.
+_MOST_WORK = 200_000
 
 
 #: Intervals of all sizes, shorter ones where float64 looks too, but does not see what is small beside 1.
@@ -138,14 +141,14 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
     rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
     near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=_unusual)[:_FINEST]]
     nodes = postorder(*forms)
-    tests = {test for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for test in levels(node)}
-    fine: set[Fraction] = set()
+    tests = dict.fromkeys(t for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for t in levels(node))
+    curved: dict[Expr, None] = {}
     for function, level in tests:
         shifted = canonical(apply("sub", function, level))
         if shifted.symbols == {"x"} and not list(_crossing(shifted, Fraction(0))):
             # Where it touches the level, or nearly does, its derivative changes its sign.
-            for f in (shifted, derivative(shifted)):
-                fine.update(_roots(f, near + _ALL))
+            curved |= dict.fromkeys((shifted, derivative(shifted)))
+    fine = _roots(curved, near + _ALL)
     # What float64 shows is left out where it is known better.
     known = {float(p) for p in fine}
     seen = {p for p in rough if float(p) not in known}
@@ -162,38 +165,59 @@ def _seen(form: Expr) -> Sequence[float]:
     return candidates(form).tolist() if small else ()
 
 
-def _roots(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> list[Fraction]:
-    """Where a function changes its sign, in those intervals at whose ends it has two."""
+@dataclass(frozen=True)
+class _Change:
+    """A function's values of opposite signs at the ends of an interval."""
+
+    value: Callable[[Any], Any]
+    ends: tuple[Fraction, Fraction]
+    values: tuple[Any, Any]
+
+    def root(self) -> tuple[Fraction, int]:
+        """Where it changes its sign, by the secant between two points (regula falsi in its Illinois form), and by
+        halves where that does not end; and how many values that took."""
+        (low, high), (at_low, at_high) = map(ball, self.ends), self.values
+        middle, moved, step = low, 0, 0
+        for step in range(_HALVINGS):
+            share = at_low / (at_low - at_high)
+            if step >= _SECANTS or not share.is_finite():
+                share = 0.5
+            middle = (low + share * (high - low)).mid()
+            found = self.value(middle)
+            if found * at_low > 0:
+                low, at_low, at_high = middle, found.mid(), at_high / (2 if moved < 0 else 1)
+                moved = -1
+            elif found * at_high > 0:
+                high, at_high, at_low = middle, found.mid(), at_low / (2 if moved > 0 else 1)
+                moved = 1
+            else:
+                break
+        mantissa, exponent = middle.man_exp()
+        return int(mantissa) * Fraction(2) ** int(exponent), step + 1
+
+
+def _roots(functions: Iterable[Expr], brackets: Sequence[tuple[Fraction, Fraction]]) -> set[Fraction]:
+    """Where functions change their signs, in those intervals at whose ends they have two: the most ordinary ones of
+    each, as many as so much work finds."""
+    with precision(_BITS):
+        found: set[Fraction] = set()
+        work = 0
+        for changes in itertools.zip_longest(*(_changes(f, brackets) for f in functions)):
+            for size, change in filter(None, changes):
+                if work > _MOST_WORK:
+                    return found
+                root, steps = change.root()
+                found.add(root)
+                work += steps * size
+        return found
+
+
+def _changes(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> list[tuple[int, _Change]]:
     nodes = postorder(function)
 
     def value(x: Any) -> Any:
         return value_in_balls(nodes, {"x": x})
 
-    with precision(_BITS):
-        known = {end: value(ball(end)) for end in dict.fromkeys(itertools.chain.from_iterable(brackets))}
-        return [
-            _root(value, ball(a), ball(b), known[a], known[b])
-            for a, b in brackets
-            if min(known[a], known[b]) < 0 < max(known[a], known[b])
-        ]
-
-
-def _root(value: Callable[[Any], Any], low: Any, high: Any, at_low: Any, at_high: Any) -> Fraction:
-    """By the secant between two points (regula falsi in its Illinois form), and by halves where that does not end."""
-    middle, moved = low, 0
-    for step in range(_HALVINGS):
-        share = at_low / (at_low - at_high)
-        if step >= _SECANTS or not share.is_finite():
-            share = 0.5
-        middle = (low + share * (high - low)).mid()
-        found = value(middle)
-        if found * at_low > 0:
-            low, at_low, at_high = middle, found.mid(), at_high / (2 if moved < 0 else 1)
-            moved = -1
-        elif found * at_high > 0:
-            high, at_high, at_low = middle, found.mid(), at_low / (2 if moved > 0 else 1)
-            moved = 1
-        else:
-            break
-    mantissa, exponent = middle.man_exp()
-    return int(mantissa) * Fraction(2) ** int(exponent)
+    known = {end: value(ball(end)) for end in dict.fromkeys(itertools.chain.from_iterable(brackets))}
+    found = [_Change(value, (a, b), (known[a], known[b])) for a, b in brackets if known[a] * known[b] < 0]
+    return [(len(nodes), change) for change in sorted(found, key=lambda each: _unusual(each.ends[0]))]

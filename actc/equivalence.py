@@ -20,13 +20,13 @@ from functools import cache, cached_property, lru_cache
 import mpmath
 
 from actc.bends import X, bends, few_points, levels, points
-from actc.expr import Expr, apply, constant, postorder, rebuild
+from actc.expr import Expr, apply, constant, is_writable, postorder, rebuild
 from actc.operators import operator
 from actc.ordering import nonnegative
 from actc.parsing import parse
 from actc.quotients import same
 from actc.rules import Case, canonical, everywhere
-from actc.samples import LARGEST_PURSUED, POINTS, Sampler, Token, difference
+from actc.samples import LARGEST_PURSUED, POINTS, Sampler, Token, differ
 
 PROVED, NUMERIC, DIFFERENT = "proved", "numeric", "different"
 
@@ -82,9 +82,9 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
         return Equivalence(PROVED, _pair=(first, second))
     coarse = _coarse()
     anywhere = coarse.point(0, first.symbols | second.symbols)
-    place = coarse.apart(form, other)
-    if place is not None:
-        return Equivalence(DIFFERENT, coarse.point(place, anywhere))
+    for place in coarse.apart(form, other)[:_TRIED]:
+        if not _isolated(form, other, {n: coarse.inputs(n)[place] for n in anywhere}):
+            return Equivalence(DIFFERENT, coarse.point(place, anywhere))
     if proved(form, other):
         return Equivalence(PROVED, _pair=(first, second))
     form, other = settled(form), settled(other)
@@ -95,6 +95,9 @@ def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
         return Equivalence(DIFFERENT)
     return Equivalence(NUMERIC, _pair=(first, second))
 
+
+#: How many points at which two functions differ are looked at from beside, and from where.
+_TRIED, _ASIDE = 8, Fraction(3, 2**240)
 
 #: Points at which the other names have their values, while one is looked at.
 _HELD = (0, 3)
@@ -120,25 +123,40 @@ def _parting(form: Expr, other: Expr) -> float | Fraction | None:
     """A point at which two functions of x certainly differ, in as few digits as will do; in float64 if they do so
     there."""
     for many, far in ((points(form, other), False), (few_points(form, other), True)):
-        place = _apart(form, other, many, far)
-        if place is not None:
+        for place in _apart(form, other, many, far)[:_TRIED]:
             point = many[place]
             told = float(point)
-            short = (Fraction(told), *(point.limit_denominator(10**digits) for digits in (15, 30, 60)))
-            held = next((q for q in short if _apart(form, other, (q,), far) is not None), point)
-            return told if held == told else held
+            short = (Fraction(told), *(point.limit_denominator(10**digits) for digits in (15, 30, 60)), point)
+            held = next((q for q in short if _parts(form, other, q, far)), None)
+            if held is not None:
+                return told if held == told else held
     return None
 
 
-def _apart(form: Expr, other: Expr, at: tuple[Fraction, ...], far: bool) -> int | None:
-    """The place of the first of the points at which two functions of x certainly differ: in their first 40 digits, or
-    however ``far`` behind."""
+def _apart(form: Expr, other: Expr, at: tuple[Fraction, ...], far: bool) -> list[int]:
+    """The places of the points at which two functions of x certainly differ: in their first 40 digits, or however
+    ``far`` behind."""
     if not far:
         return Sampler(at, 40).apart(form, other)
     few = Sampler(at, 2)
     signs = few.signs(canonical(apply("sub", form, other)))
     both = zip(few.values(form), few.values(other), signs, strict=True)
-    return next((i for i, (a, b, s) in enumerate(both) if a.is_finite() and b.is_finite() and s in (-1, 1)), None)
+    return [i for i, (a, b, s) in enumerate(both) if a.is_finite() and b.is_finite() and s in (-1, 1)]
+
+
+def _parts(form: Expr, other: Expr, point: Fraction, far: bool) -> bool:
+    """Whether two functions of x differ at a point that is not whole, and beside it."""
+    if point.denominator == 1 or not _apart(form, other, (point,), far):
+        return False
+    return not _isolated(form, other, {"x": point}, far)
+
+
+def _isolated(form: Expr, other: Expr, point: Mapping[str, Fraction], far: bool = False) -> bool:
+    """Whether two functions that differ at a point do not do so beside it, as where an exponent happens to be whole."""
+    beside = {n: v + min(abs(v), Fraction(1)) * _ASIDE for n, v in point.items()}
+    if not all(map(is_writable, beside.values())):
+        return False
+    return not _apart(form.substitute(beside), other.substitute(beside), (Fraction(0),), far)
 
 
 @lru_cache(maxsize=1024)
@@ -252,6 +270,11 @@ def _coarse() -> Sampler:
 def sampler(points: tuple[Fraction, ...]) -> Sampler:
     """The sampler at those values of x, to 40 digits."""
     return Sampler(points, 40)
+
+
+def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
+    """The place of the first of two fingerprints' values that differ."""
+    return next((i for i, pair in enumerate(zip(first, second, strict=True)) if differ(*pair)), None)
 
 
 def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:

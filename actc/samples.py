@@ -150,14 +150,16 @@ class Sampler:
         """The signs of the values: 1, -1, or 0 where thousands of bits do not tell a value from it."""
         return tuple(self._pursued(expression, _sign))
 
-    def apart(self, first: Expr, second: Expr) -> int | None:
-        """The place of the first point at which two expressions certainly have different values."""
-        place = difference(self.fingerprint(first), self.fingerprint(second))
-        if place is not None:
-            return place
+    def apart(self, first: Expr, second: Expr) -> list[int]:
+        """The places of the points at which two expressions certainly have different values."""
+        tokens = zip(self.fingerprint(first), self.fingerprint(second), strict=True)
+        balls = zip(self.values(first), self.values(second), strict=True)
         # Fingerprints do not tell values near 0 apart.
-        both = enumerate(zip(self.values(first), self.values(second), strict=True))
-        return next((i for i, (a, b) in both if a.is_finite() and b.is_finite() and not a.overlaps(b)), None)
+        return [
+            i
+            for i, (pair, (a, b)) in enumerate(zip(tokens, balls, strict=True))
+            if differ(*pair) or (a.is_finite() and b.is_finite() and not a.overlaps(b))
+        ]
 
     def _pursued(self, expression: Expr, told: Callable[[Any], Token | None]) -> Iterator[Token]:
         """What each value tells, at whatever precision it takes."""
@@ -223,6 +225,6 @@ def _sign(v: Any) -> Token | None:
     return 1.0 if v > 0 else -1.0
 
 
-def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
-    """The place of the first of two fingerprints' values that differ; one that nobody knows differs from none."""
-    return next((i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b and "?" not in (a, b)), None)
+def differ(a: Token, b: Token) -> bool:
+    """Whether two values are certainly different; one that nobody knows differs from none."""
+    return a != b and "?" not in (a, b)
