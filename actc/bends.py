@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -98,10 +98,14 @@ def points(*forms: Expr) -> tuple[Fraction, ...]:
     for power in (-999, -200, -120, -45, -42, -36, -30, -20, -10, 30, 200):
         found.append(rng.randrange(2**52 + 1, 2**53, 2) * Fraction(2) ** power + (Fraction(3, 8) if power > 0 else 0))
     ends = places(*forms)
-    widest = sorted(itertools.pairwise(sorted(ends)), key=lambda pair: pair[0] - pair[1])
-    around = [p for a, b in widest if (p := _shortened(a + (b - a) * _BETWEEN)).denominator > 1]
-    around += _beside(ends[:_MOST], _STEPS) + _beside(ends[:_FINEST], _SMALL_STEPS)
+    around = _between(ends) + _beside(ends[:_MOST], _STEPS) + _beside(ends[:_FINEST], _SMALL_STEPS)
     return tuple(filter(is_writable, dict.fromkeys([q for p in found for q in (p, -p)] + around)))
+
+
+def _between(ends: Sequence[Fraction]) -> list[Fraction]:
+    """One between every two that follow each other, widest intervals first."""
+    widest = sorted(itertools.pairwise(sorted(ends)), key=lambda pair: pair[0] - pair[1])
+    return [p for a, b in widest if (p := _shortened(a + (b - a) * _BETWEEN)).denominator > 1]
 
 
 def _shortened(point: Fraction) -> Fraction:
@@ -115,6 +119,39 @@ def few_points(*forms: Expr) -> tuple[Fraction, ...]:
     # None that another name is held at.
     beside = _beside(places(*forms)[:_FEW], (_STEPS[2], _STEPS[5], _SMALL_STEPS[3]))
     return (*POINTS[4:12], *filter(is_writable, beside))
+
+
+#: Far out, where another name is held too.
+_TAILS = tuple(Fraction(p, 2**3) * sign for p in (2**23 + 5, 2**43 + 3) for sign in (1, -1))
+
+
+def points_on_line(*forms: Expr) -> tuple[Fraction, ...]:
+    """Some dozen: tails, one between every two bends that are exact, and both sides of the first of them."""
+    ends = sorted(bends(*forms), key=abs)
+    found = [*POINTS[4:8], *_TAILS, *_between(ends), *_beside(ends[:_FEW], (_STEPS[2], _STEPS[5]))]
+    return tuple(filter(is_writable, dict.fromkeys(found)))
+
+
+def corners(usual: Mapping[str, Fraction], *forms: Expr) -> Iterator[tuple[str, dict[str, Fraction]]]:
+    """Each name with values of the others, in tails and beside the places where any of them bends; so it is seen where
+    several names must be beyond 50, say. The values are numbers of float64, and of two names never the same.
+
+    ``usual``: the value of each name while it is looked where another one bends.
+    """
+    ends = {b for name in usual for b in bends(*(e.substitute({**usual, name: X}) for e in forms))}
+    first = sorted(ends, key=abs)[:_FEW]
+    pools = {}
+    for k, (name, value) in enumerate(usual.items()):
+        share = 1 + Fraction(k, 16)
+        beside = _beside(first, [s * share for s in (_STEPS[2], _STEPS[5])])
+        rounded = [Fraction(f) for f in map(nearest, beside) if math.isfinite(f)]
+        pools[name] = [value, *(p for p in rounded if p.denominator > 1), *(t * share for t in _TAILS)]
+    rng = random.Random(0)
+    for name in usual:
+        rest = {n: pool for n, pool in pools.items() if n != name}
+        alike = list(zip(*rest.values(), strict=False))
+        mixed = [tuple(map(rng.choice, rest.values())) for _ in alike] if len(rest) > 1 else []
+        yield from ((name, dict(zip(rest, values, strict=True))) for values in (*alike, *mixed))
 
 
 def _beside(ends: Sequence[Fraction], steps: Sequence[Fraction]) -> list[Fraction]:
@@ -138,8 +175,9 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
     tiny ones.
     """
     exact = sorted(bends(*forms), key=abs)
-    rough = {Fraction(float(p)) for form in forms for p in _seen(form)} - {Fraction(float(p)) for p in exact}
-    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in sorted(rough, key=_unusual)[:_FINEST]]
+    rough = {p for form in forms for p in _seen(form)}.difference(map(nearest, exact))
+    most_usual = sorted(map(Fraction, rough), key=_unusual)[:_FINEST]
+    near = [(p - _REACH * (1 + abs(p)), p + _REACH * (1 + abs(p))) for p in most_usual]
     nodes = postorder(*forms)
     tests = dict.fromkeys(t for node in nodes if node.args and len(nodes) <= LARGEST_PURSUED for t in levels(node))
     curved: dict[Expr, None] = {}
@@ -150,9 +188,16 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
             curved |= dict.fromkeys((shifted, derivative(shifted)))
     fine = _roots(curved, near + _ALL)
     # What float64 shows is left out where it is known better.
-    known = {float(p) for p in fine}
-    seen = {p for p in rough if float(p) not in known}
+    seen = map(Fraction, rough.difference(map(nearest, fine)))
     return (*exact, *sorted(fine.difference(exact), key=_unusual), *sorted(seen, key=_unusual))
+
+
+def nearest(place: Fraction) -> float:
+    """The nearest number of float64, infinite ones included."""
+    try:
+        return float(place)
+    except OverflowError:
+        return math.inf if place > 0 else -math.inf
 
 
 def _unusual(place: Fraction) -> tuple[float, Fraction]:

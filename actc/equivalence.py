@@ -19,7 +19,7 @@ from functools import cache, cached_property, lru_cache
 
 import mpmath
 
-from actc.bends import X, bends, few_points, levels, points
+from actc.bends import X, bends, corners, few_points, levels, nearest, points, points_on_line
 from actc.expr import Expr, apply, constant, is_writable, postorder, rebuild
 from actc.operators import operator
 from actc.ordering import nonnegative
@@ -54,14 +54,15 @@ class Equivalence:
     @cached_property
     def exceptions(self) -> tuple[float, ...]:
         """Isolated points where only one of the two is defined, or their values differ; found among the places where
-        an operator bends, has a pole or ends. Of functions of x alone.
+        an operator bends, has a pole or ends, and within the range of float64. Of functions of x alone.
 
         >>> equivalent("x*x**-1", "1").exceptions
         (0.0,)
         """
         if self._pair is None or not self or any(e.symbols - {"x"} for e in self._pair):
             return ()
-        return tuple(float(p) for p in bends(*self._pair) if not _agree_at(p, *self._pair))
+        found = (nearest(p) for p in bends(*self._pair) if not _agree_at(p, *self._pair))
+        return tuple(filter(math.isfinite, found))
 
 
 def equivalent(a: str | Expr, b: str | Expr) -> Equivalence:
@@ -105,31 +106,46 @@ _HELD = (0, 3)
 
 def disagreement(form: Expr, other: Expr) -> dict[str, float | Fraction] | None:
     """A point at which two normal forms certainly differ, looked for along each of their names, while the others have
-    one value and then another."""
+    one value and then another, and last those beside where anything bends."""
     names = sorted(form.symbols | other.symbols)
     if not names:
         return None if _parting(form, other) is None else {}
+    held = [{n: _coarse().inputs(n)[place] for n in names} for place in (_HELD if len(names) > 1 else _HELD[:1])]
     for name in names:
-        rest = [n for n in names if n != name]
-        for place in _HELD if rest else _HELD[:1]:
-            given = {n: _coarse().inputs(n)[place] for n in rest}
+        for usual in held:
+            given = {n: v for n, v in usual.items() if n != name}
             line = [canonical(e.substitute({**given, name: X})) for e in (form, other)]
             if (point := _parting(*line)) is not None:
-                return {**{n: float(v) for n, v in given.items()}, name: point}
+                return {**_floats(given), name: point}
+    for name, given in corners(held[0], form, other) if len(names) > 1 else ():
+        raw = [e.substitute({**given, name: X}) for e in (form, other)]
+        first, second = map(canonical, raw)
+        if first is not second and (point := _shortest(first, second, points_on_line(*raw))) is not None:
+            return {**_floats(given), name: point}
     return None
 
 
+def _floats(values: Mapping[str, Fraction]) -> dict[str, float | Fraction]:
+    return {n: float(v) for n, v in values.items()}
+
+
 def _parting(form: Expr, other: Expr) -> float | Fraction | None:
-    """A point at which two functions of x certainly differ, in as few digits as will do; in float64 if they do so
-    there."""
-    for many, far in ((points(form, other), False), (few_points(form, other), True)):
-        for place in _apart(form, other, many, far)[:_TRIED]:
-            point = many[place]
-            told = float(point)
-            short = (Fraction(told), *(point.limit_denominator(10**digits) for digits in (15, 30, 60)), point)
-            held = next((q for q in short if _parts(form, other, q, far)), None)
-            if held is not None:
-                return told if held == told else held
+    """A point at which two functions of x certainly differ."""
+    point = _shortest(form, other, points(form, other))
+    return _shortest(form, other, few_points(form, other), far=True) if point is None else point
+
+
+def _shortest(form: Expr, other: Expr, many: tuple[Fraction, ...], far: bool = False) -> float | Fraction | None:
+    """One of the points, or next to it, at which two functions of x certainly differ, in as few digits as will do; in
+    float64 if they do so there."""
+    for place in _apart(form, other, many, far)[:_TRIED]:
+        point = many[place]
+        told = nearest(point)
+        short = [Fraction(told)] if math.isfinite(told) else []
+        short += [*(point.limit_denominator(10**digits) for digits in (15, 30, 60)), point]
+        held = next((q for q in short if _parts(form, other, q, far)), None)
+        if held is not None:
+            return told if held == told else held
     return None
 
 
