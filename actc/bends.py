@@ -128,7 +128,7 @@ _TAILS = tuple(Fraction(p, 2**3) * sign for p in (2**23 + 5, 2**43 + 3) for sign
 def points_on_line(*forms: Expr) -> tuple[Fraction, ...]:
     """Some dozen: tails, one between every two bends that are exact, and both sides of the first of them."""
     ends = sorted(bends(*forms), key=abs)
-    found = [*POINTS[4:8], *_TAILS, *_between(ends), *_beside(ends[:_FEW], (_STEPS[2], _STEPS[5]))]
+    found = [*POINTS[4:8], *_between(ends), *_beside(ends[:_FEW], (_STEPS[2], _STEPS[5])), *_TAILS]
     return tuple(filter(is_writable, dict.fromkeys(found)))
 
 

@@ -114,19 +114,26 @@ def disagreement(form: Expr, other: Expr) -> dict[str, float | Fraction] | None:
     for name in names:
         for usual in held:
             given = {n: v for n, v in usual.items() if n != name}
-            line = [canonical(e.substitute({**given, name: X})) for e in (form, other)]
-            if (point := _parting(*line)) is not None:
-                return {**_floats(given), name: point}
+            if (witness := _witness(form, other, name, given)) is not None:
+                return witness
     for name, given in corners(held[0], form, other) if len(names) > 1 else ():
-        raw = [e.substitute({**given, name: X}) for e in (form, other)]
-        first, second = map(canonical, raw)
-        if first is not second and (point := _shortest(first, second, points_on_line(*raw))) is not None:
-            return {**_floats(given), name: point}
+        if (witness := _witness(form, other, name, given, briefly=True)) is not None:
+            return witness
     return None
 
 
-def _floats(values: Mapping[str, Fraction]) -> dict[str, float | Fraction]:
-    return {n: float(v) for n, v in values.items()}
+def _witness(
+    form: Expr, other: Expr, name: str, given: Mapping[str, Fraction], briefly: bool = False
+) -> dict[str, float | Fraction] | None:
+    """Values of the names, of which all but one are given, at which two normal forms certainly differ."""
+    raw = [e.substitute({**given, name: X}) for e in (form, other)]
+    first, second = map(canonical, raw)
+    if first is second:
+        return None
+    point = _shortest(first, second, points_on_line(*raw)) if briefly else _parting(first, second)
+    if point is None or (given and _isolated(form, other, {**given, name: Fraction(point)})):
+        return None
+    return {**{n: float(v) for n, v in given.items()}, name: point}
 
 
 def _parting(form: Expr, other: Expr) -> float | Fraction | None:
@@ -164,15 +171,16 @@ def _parts(form: Expr, other: Expr, point: Fraction, far: bool) -> bool:
     """Whether two functions of x differ at a point that is not whole, and beside it."""
     if point.denominator == 1 or not _apart(form, other, (point,), far):
         return False
-    return not _isolated(form, other, {"x": point}, far)
+    return not _isolated(form, other, {"x": point})
 
 
-def _isolated(form: Expr, other: Expr, point: Mapping[str, Fraction], far: bool = False) -> bool:
+def _isolated(form: Expr, other: Expr, point: Mapping[str, Fraction]) -> bool:
     """Whether two functions that differ at a point do not do so beside it, as where an exponent happens to be whole."""
     beside = {n: v + min(abs(v), Fraction(1)) * _ASIDE for n, v in point.items()}
     if not all(map(is_writable, beside.values())):
         return False
-    return not _apart(form.substitute(beside), other.substitute(beside), (Fraction(0),), far)
+    there = form.substitute(beside), other.substitute(beside)
+    return not any(_apart(*there, (Fraction(0),), far) for far in (False, True))
 
 
 @lru_cache(maxsize=1024)

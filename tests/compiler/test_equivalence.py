@@ -191,6 +191,7 @@ def test_equal_functions_are_proved_so(a: str, b: str) -> None:
         ("sin(x)**x", "exp(x*log(sin(x)))"),
         ("sin(x)**(8192*x)", "exp(8192*x*log(sin(x)))"),
         ("sin(y)**(2**30*y)", "exp(2**30*y*log(sin(y)))"),
+        ("sin(x)**(2**40*y)", "exp(2**40*y*log(sin(x)))"),
         # So far below 1 that no digits show it, but a formula that does not cancel.
         ("floor(tanh(9999999))", "0"),
         ("floor(erf(99999))", "0"),
@@ -362,6 +363,19 @@ def test_small_values_of_equal_functions_have_one_fingerprint() -> None:
     assert at.fingerprint(small) == at.fingerprint(other) == at.fingerprint(zero)
     assert [at.signs(e) for e in (small, other, zero, -small)] == [(1.0,), (0.0,), (0.0,), (-1.0,)]
     assert at.apart(small, other) == at.apart(other, small) == [] and at.apart(small, zero) == [0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("gelu(y)", "y*(1 + erf(y/sqrt(2)))/2"),
+        ("pi/2 - atan(exp(y))", "atan(exp(-y))"),
+        ("pi/2 - atan(exp(-y))", "atan(exp(y))"),
+    ],
+)
+@pytest.mark.parametrize("up_to_scale", [False, True])
+def test_functions_that_are_nearly_0_at_some_points_are_in_one_class(a: str, b: str, up_to_scale: bool) -> None:
+    assert len(actc.unique([a, b], up_to_scale=up_to_scale)) == 1
 
 
 def test_a_jump_is_settled_for_all_x_or_for_none() -> None:
