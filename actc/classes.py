@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from actc.arguments import flag, refused, whole
+from actc.bends import points
 from actc.enclosures import precision
 from actc.equivalence import NUMERIC, PROVED, comparable, difference, disagreement, proved, sampler, settled
 from actc.errors import ArgumentError
@@ -60,17 +61,27 @@ class Symmetries:
     scale: bool = False
 
     def representative(self, form: Expr) -> Expr:
-        """The normal form that stands for all that count as this one."""
+        """A normal form that stands for all that count as this one; of those that :meth:`turned` gives the first."""
         if self.scale and (size := abs(leading_coefficient(sum_of(form)))):
             form = expr_of({p: c / size for p, c in sum_of(form).items()})
+        return next(self.turned(form))
+
+    def turned(self, form: Expr) -> Iterator[Expr]:
+        """The form negated and reflected so that its values at the points are greatest; several where they are then
+        the same, as those of relu(x - 50) and its negative, which are 0.
+
+        The values decide and not the spelling, so that equal functions are turned the same way.
+        """
         if not (self.sign or self.reflection):
-            return form
+            yield form
+            return
         signs = (1, -1) if self.sign else (1,)
         turned = [form, canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
-        # The values decide and not the spelling, so that equal functions are turned the same way.
-        found = [(_whole_fingerprint(f), s, f) for f in turned for s in signs]
-        _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
-        return best if sign > 0 else canonical(apply("neg", best))
+        found = [([_signed(t, s) for t in _whole_fingerprint(f)], s, f) for f in turned for s in signs]
+        greatest = max(values for values, _, _ in found)
+        for values, sign, f in found:
+            if values == greatest:
+                yield f if sign > 0 else canonical(apply("neg", f))
 
     def bucket(self, form: Expr) -> bytes:
         """What the normal forms that stand for equal functions have in common."""
@@ -91,21 +102,59 @@ class Symmetries:
         return other if factor == 1 else None if factor is None else canonical(apply("mul", factor, other))
 
 
-def _signed(token: Token, sign: int) -> float:
-    return sign * token if isinstance(token, float) else -math.inf
+def _signed(token: Token, sign: int) -> tuple[float, str]:
+    """A key that orders values times a sign, those too large and too small for float64 too."""
+    if isinstance(token, float):
+        return sign * token, ""
+    if token in ("nan", "?"):
+        return -math.inf, token
+    text = token if sign > 0 else token.removeprefix("-") if token.startswith("-") else f"-{token}"
+    return float(text), text
+
+
+#: Digits of a quotient, and how many numerator and denominator may have together to be told from a number that is not
+#: rational. Powers of SELU's constants, which have 32 digits, are told.
+_DIGITS, _TOLD = 300, 280
 
 
 def _factor(form: Expr, other: Expr) -> Fraction | None:
-    """The rational number that the quotient of the values at a point is, to 70 digits; 1 if no point has one."""
-    fine = sampler(POINTS)
-    for a, b in zip(fine.values(form), fine.values(other), strict=True):
+    """The rational number that the quotient of the values at a point is, None if that is none; 1 if no point has both
+    values."""
+    quotient = _quotient(form, other, POINTS) or _quotient(form, other, points(form, other))
+    if quotient is None:
+        return Fraction(1)
+    if 0 < quotient < 1:
+        inverse = _rational(1 / quotient)
+        return None if inverse is None else 1 / inverse
+    return _rational(quotient)
+
+
+def _quotient(form: Expr, other: Expr, at: tuple[Fraction, ...]) -> Fraction | None:
+    """The quotient of the values at the first of the points that both have and that tells its digits."""
+    fine = sampler(at)
+    for point, a, b in zip(at, fine.values(form), fine.values(other), strict=True):
         if a.is_finite() and b.is_finite() and not a.contains(0) and not b.contains(0):
-            with precision(400):
-                quotient = Fraction((a / b).str(80, radius=False))
-            # SELU's constants have 32 digits.
-            simple = quotient.limit_denominator(10**33)
-            return simple if abs(simple - quotient) < quotient / 10**70 else None
-    return Fraction(1)
+            (a,), (b,) = (_finest(point).values(e) for e in (form, other))
+            with precision(_FINEST):
+                quotient = a / b
+            if quotient.is_finite() and quotient.rel_accuracy_bits() > _DIGITS * math.log2(10):
+                return Fraction(quotient.str(_DIGITS, radius=False))
+    return None
+
+
+_FINEST = 2048
+
+
+@functools.lru_cache(maxsize=64)
+def _finest(point: Fraction) -> Sampler:
+    return Sampler((point,), bits=_FINEST)
+
+
+def _rational(quotient: Fraction) -> Fraction | None:
+    """The number of few digits that is the quotient, but for its rounding."""
+    simple = quotient.limit_denominator(10 ** (_TOLD // 2))
+    near = abs(simple - quotient) < quotient / 10 ** (_DIGITS - 2)
+    return simple if near and simple.numerator * simple.denominator < 10**_TOLD else None
 
 
 class Classes:
@@ -154,6 +203,9 @@ class Classes:
         return bucket[-1], PROVED
 
     def _verdict(self, form: Expr, head: Expr) -> str | None:
+        return next(filter(None, (self._compared(turned, head) for turned in self.symmetries.turned(form))), None)
+
+    def _compared(self, form: Expr, head: Expr) -> str | None:
         other = self.symmetries.scaled(form, head)
         if other is None:
             return None

@@ -96,8 +96,8 @@ def _rewritten(normal: Expr, case: Case) -> Iterator[Expr]:
         yield from (form, stabilised(form))
     decaying, hides = _decaying(normal, case)
     if hides:
-        form = case.canonical(decaying)
-        for form in (form, *_as_quotients(form, case)):
+        marked = case.canonical(decaying)
+        for form in (marked, *_as_quotients(marked, case)):
             yield stabilised(form.substitute(hides))
             yield stabilised(_near_one(form, case, hides).substitute(hides))
 

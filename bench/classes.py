@@ -35,8 +35,8 @@ PRECISIONS = (1000, 1400)
 CANCELLED = 900
 #: Powers are computed to so many digits, of bases and exponents that are known to more.
 OF_POWERS = 150
-#: Bits of a value that are kept, and those that are compared: 90 and 40 digits.
-KEPT, COMPARED = 300, 134
+#: Bits of a value that are kept, and those that are compared: 144 and 40 digits.
+KEPT, COMPARED = 480, 134
 #: The share of merges that have to be proved.
 ENOUGH = 0.95
 
@@ -238,9 +238,9 @@ def divided(value: Value, by: Value) -> Value:
 
 
 def rational(value: Value) -> bool:
-    """Whether it is a quotient of numbers of 33 digits, as the constants of SELU are, to 70 digits."""
+    """Whether it is a quotient of numbers of 65 digits, as the product of SELU's constants is, to 140 digits."""
     exact = Fraction(*libmp.to_rational(value))
-    return abs(exact.limit_denominator(10**33) - exact) < exact / 10**70
+    return abs(exact.limit_denominator(10**65) - exact) < exact / 10**140
 
 
 def compared(
