@@ -95,11 +95,16 @@ class Symmetries:
             found = [float(f"{n / size:.6g}") if n else t for n, t in zip(numbers, found, strict=True)]
         return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
 
-    def scaled(self, form: Expr, other: Expr) -> Expr | None:
-        """The second normal form times the number that makes it the first one, if there is one; for others than
-        ``scale`` that is 1."""
-        factor = _factor(form, other) if self.scale else Fraction(1)
-        return other if factor == 1 else None if factor is None else canonical(apply("mul", factor, other))
+    def scaled(self, form: Expr, other: Expr) -> Iterator[Expr]:
+        """The second normal form times the numbers that may make it the first one; for others than ``scale`` that is
+        1."""
+        quotient = _quotient(form, other, POINTS) if self.scale else None
+        if quotient is None:
+            yield other
+            if self.scale and difference(_whole_fingerprint(form), _whole_fingerprint(other)) is None:
+                quotient = _quotient(form, other, points(form, other))
+        if quotient is not None and (factor := _rational(quotient)) is not None:
+            yield canonical(apply("mul", factor, other))
 
 
 def _signed(token: Token, sign: int) -> tuple[float, str]:
@@ -112,25 +117,13 @@ def _signed(token: Token, sign: int) -> tuple[float, str]:
     return float(text), text
 
 
-#: Digits of a quotient, and how many numerator and denominator may have together to be told from a number that is not
-#: rational. Powers of SELU's constants, which have 32 digits, are told.
-_DIGITS, _TOLD = 300, 280
+#: Digits of a quotient, the bits of the values that tell them, and how many digits numerator and denominator may have
+#: together to be told from a number that is not rational: those of powers of SELU's constants, which have 32.
+_DIGITS, _FINEST, _TOLD = 300, 1280, 280
 
 
-def _factor(form: Expr, other: Expr) -> Fraction | None:
-    """The rational number that the quotient of the values at a point is, None if that is none; 1 if no point has both
-    values."""
-    quotient = _quotient(form, other, POINTS) or _quotient(form, other, points(form, other))
-    if quotient is None:
-        return Fraction(1)
-    if 0 < quotient < 1:
-        inverse = _rational(1 / quotient)
-        return None if inverse is None else 1 / inverse
-    return _rational(quotient)
-
-
-def _quotient(form: Expr, other: Expr, at: tuple[Fraction, ...]) -> Fraction | None:
-    """The quotient of the values at the first of the points that both have and that tells its digits."""
+def _quotient(form: Expr, other: Expr, at: tuple[Fraction, ...]) -> Any:
+    """A ball around the quotient of the values at the first of the points that both have and that tells its digits."""
     fine = sampler(at)
     for point, a, b in zip(at, fine.values(form), fine.values(other), strict=True):
         if a.is_finite() and b.is_finite() and not a.contains(0) and not b.contains(0):
@@ -138,23 +131,26 @@ def _quotient(form: Expr, other: Expr, at: tuple[Fraction, ...]) -> Fraction | N
             with precision(_FINEST):
                 quotient = a / b
             if quotient.is_finite() and quotient.rel_accuracy_bits() > _DIGITS * math.log2(10):
-                return Fraction(quotient.str(_DIGITS, radius=False))
+                return quotient
     return None
 
 
-_FINEST = 2048
+def _rational(quotient: Any) -> Fraction | None:
+    """The positive rational number of few digits in a ball, if there is one."""
+    with precision(_FINEST):
+        large = 1 / quotient if quotient < 1 else quotient
+    if not 0 < large < 10**_TOLD:
+        return None
+    exact = Fraction(large.str(_DIGITS, radius=False))
+    simple = exact.limit_denominator(10 ** (_TOLD // 2))
+    if abs(simple - exact) > exact / 10 ** (_DIGITS - 2) or simple.numerator * simple.denominator > 10**_TOLD:
+        return None
+    return simple if large is quotient else 1 / simple
 
 
 @functools.lru_cache(maxsize=64)
 def _finest(point: Fraction) -> Sampler:
     return Sampler((point,), bits=_FINEST)
-
-
-def _rational(quotient: Fraction) -> Fraction | None:
-    """The number of few digits that is the quotient, but for its rounding."""
-    simple = quotient.limit_denominator(10 ** (_TOLD // 2))
-    near = abs(simple - quotient) < quotient / 10 ** (_DIGITS - 2)
-    return simple if near and simple.numerator * simple.denominator < 10**_TOLD else None
 
 
 class Classes:
@@ -203,12 +199,13 @@ class Classes:
         return bucket[-1], PROVED
 
     def _verdict(self, form: Expr, head: Expr) -> str | None:
-        return next(filter(None, (self._compared(turned, head) for turned in self.symmetries.turned(form))), None)
+        turned = self.symmetries.turned(form)
+        pairs = ((one, other) for one in turned for other in self.symmetries.scaled(one, head))
+        return next(filter(None, itertools.starmap(self._compared, pairs)), None)
 
-    def _compared(self, form: Expr, head: Expr) -> str | None:
-        other = self.symmetries.scaled(form, head)
-        if other is None:
-            return None
+    def _compared(self, form: Expr, other: Expr) -> str | None:
+        if form is other:
+            return PROVED
         found, wanted = _whole_fingerprint(form), _whole_fingerprint(other)
         if difference(found, wanted) is not None:
             return None

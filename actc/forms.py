@@ -1,9 +1,9 @@
 """Equal forms of one expression, among which a purpose chooses.
 
 Nothing here knows which form is good: each rewrite is true over the reals on an interval of x, undefined where the
-expression is, and that is all that is asked of it. Names are read in, quotients of polynomials in exponentials are factored or nested, and what approaches a
-line is written as that line and what decays: tanh(x) - erf(x) is erfc(x) - 2*sigmoid(-2*x) for x > 0, where nothing
-cancels but what is small.
+expression is, and that is all that is asked of it. Names are read in, quotients of polynomials in exponentials are
+factored or nested, and what approaches a line is written as that line and what decays: tanh(x) - erf(x) is
+erfc(x) - 2*sigmoid(-2*x) for x > 0, where nothing cancels but what is small.
 """
 
 from __future__ import annotations

@@ -109,6 +109,7 @@ def test_parameters_of_a_space() -> None:
         (ALL, ["beta*relu(x - 50)", "-beta*relu(x - 50)", "beta*relu(-x - 50)/3", "beta**2*relu(x - 50)"], 2),
         ({"up_to_sign": True}, ["exp(exp(exp(exp(x + 9))))", "-exp(exp(exp(exp(x + 9))))"], 1),
         ({"up_to_scale": True}, ["min(0, elu(x))", "min(0, selu(x))"], 1),
+        ({"up_to_scale": True}, ["where(x > 9, exp(exp(x)), 0)", "where(x > 9, 1, 0)", "where(x > 9, 2, 0)"], 2),
         ({"up_to_scale": True}, ["relu(selu(elu(selu(x))))", "relu(x)", "relu(1e-40*x)", "relu(pi*x)"], 2),
         ({"up_to_scale": True}, ["relu(x)", "relu(1e40*pi*x)", "relu(1e-200*pi*x)", "relu(1e200*x)/7"], 2),
         ({}, ["relu(x)", "-relu(x)", "relu(-x)", "2*relu(x)", "-max(0, x)"], 4),
