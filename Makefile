@@ -27,7 +27,7 @@ help:
 	@echo 'make test-oldest  the test suite on the oldest torch supported (7.4 GB of disk)'
 	@echo 'make large        the tests that need tens of gigabytes or many minutes'
 	@echo 'make classes      are the classes of the three-node space right? (some minutes)'
-	@echo 'make budget       are the kernels fast enough? their instructions, read from the machine code (an hour)'
+	@echo 'make budget       are the kernels fast enough? their instructions, read from the machine code (half an hour)'
 	@echo 'make kernels      on a GPU: are the kernels right there, and as fast as memory? (half an hour)'
 	@echo 'make wheel        build the source distribution and the wheel into dist/'
 	@echo 'make constraints  pin anew what a clean environment installs'

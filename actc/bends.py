@@ -33,6 +33,12 @@ def bends(*forms: Expr) -> list[Fraction]:
 def levels(node: Expr) -> Iterator[tuple[Expr, Fraction]]:
     """Functions, and for each a value at which the operator of a node bends, jumps, has a pole or ends."""
     row = operator(node.name)
+    if row.definition is not None and not row.usual(node.args):
+        # Kinks move with the other arguments.
+        written_out = row.steps[-1].substitute(dict(zip(row.arguments, node.args, strict=False)))
+        for part in postorder(written_out):
+            if part.args:
+                yield from levels(part)
     for level in (*row.kinks, *row.poles, *(end for end in row.domain if math.isfinite(end))):
         yield node.args[0], Fraction(level)
     if node.name == "div":

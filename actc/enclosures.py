@@ -87,6 +87,7 @@ class Region:
         with precision(BITS):
             self._x = hull([ball(low), ball(high)])
         self._known: dict[Expr, Interval] = {}
+        self._undefined: set[Expr] = set()
         self._limit = self.REMEMBERED
 
     def bounds(self, expression: Expr) -> Interval:
@@ -96,9 +97,12 @@ class Region:
             full = len(known) > self._limit
             if full:
                 known.clear()
+                self._undefined.clear()
             with precision(BITS):
                 for node in postorder(expression, known=known):
                     known[node] = self._bounds(node)
+                    if node.kind == "apply" and self._may_be_undefined(node):
+                        self._undefined.add(node)
             if full:
                 # One that fills the memory by itself would be walked from the start again and again.
                 self._limit = max(self.REMEMBERED, 2 * len(known))
@@ -109,7 +113,32 @@ class Region:
             return hull([ball(node.value)])
         if node.kind == "symbol":
             return self._x if node.name == "x" else REALS
-        return image(operator(node.name), [self._known[a] for a in node.args])
+        row, args = operator(node.name), [self._known[a] for a in node.args]
+        if row.compares and not self._undefined.isdisjoint(node.args):
+            # Of what is undefined no comparison holds, but that it differs.
+            return hull([*image(row, args), ONE if node.name == "ne" else ZERO])
+        if node.name == "where" and node.args[0] in self._undefined:
+            return hull([*args[1], *image(row, args)])
+        return image(row, args)
+
+    def _may_be_undefined(self, node: Expr) -> bool:
+        """Whether it is not known to have a value, or may be infinite, which sums and products may make undefined."""
+        row = operator(node.name)
+        if row.compares:
+            return False
+        if not self._undefined.isdisjoint(node.args):
+            return True
+        if node.name == "div":
+            low, high = self._known[node.args[1]]
+            return bool(low <= 0 <= high)
+        if node.name == "pow":
+            low, _ = self._known[node.args[0]]
+            exponent = node.args[1].value
+            return bool(low <= 0) and (exponent is None or exponent.denominator != 1 or exponent < 0)
+        if not node.args:
+            return False
+        low, high = self._known[node.args[0]]
+        return bool(low < row.domain[0] or high > row.domain[1] or any(low <= p <= high for p in row.poles))
 
 
 def image(row: Operator, args: Sequence[Interval]) -> Interval:
@@ -196,6 +225,8 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
             return second
         # In Python's and torch's arithmetic NaN is not 0.
         return first if condition.is_nan() or not condition.contains(0) else _ANY
+    if any(a.is_nan() for a in args) and row.chooses:
+        return by_definition(row, args, ball, value_at_balls)
     if any(a.is_nan() for a in args):
         return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()
     if not all(a.is_finite() or a.is_exact() for a in args):
@@ -408,6 +439,15 @@ def bessel_slope(a: Any) -> Any:
     a = abs(a)
     first, second = (bessel(n, a) for n in (0, 1))
     return first - second * (1 + 1 / a)
+
+
+def erfc(a: Any) -> Any:
+    """erfc, which is above 0: far out, where arb's balls reach below, e^(−a²)/(a√π)·(1 − δ) with 0 < δ < 1/(2a²) (DLMF
+    7.12.1)."""
+    found = a.erfc()
+    if not (found.contains(0) and a > 100):
+        return found
+    return (-a * a).exp() / (a * pi().sqrt()) * (1 - ZERO.union(1 / (2 * a * a)))
 
 
 def ratio(a: Any, b: Any) -> Any:

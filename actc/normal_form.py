@@ -204,6 +204,9 @@ class Knowledge:
         return self._rarely[a]
 
     def _decide(self, a: Expr) -> bool:
+        if a.name == "exp":
+            # 0 at −∞ alone.
+            return self.finite(a)
         if a.name in ("abs", "neg", "mul", "max", "min", "where"):
             # Its zeros are some of theirs.
             return all(map(self.vanishes_rarely, a.args[a.name == "where" :]))
@@ -253,8 +256,24 @@ def total_function(node: Expr, known: Knowledge) -> bool:
 
 
 def doubts(node: Expr, known: Knowledge) -> set[Expr]:
-    """The parts that decide where it is undefined: denominators that may vanish, and what may leave its domain."""
-    return {found for n in postorder(node) if (found := _doubt(n, known)) is not None}
+    """The parts that decide where it is undefined: denominators that may vanish, and what may leave its domain.
+
+    A choice, which may not take what is undefined, is one part, and a comparison is defined everywhere.
+    """
+    found: set[Expr] = set()
+    waiting, seen = [node], {node}
+    while waiting:
+        part = waiting.pop()
+        if part.kind == "apply" and operator(part.name).chooses:
+            if not total_function(part, known):
+                found.add(part)
+            continue
+        if (doubt := _doubt(part, known)) is not None:
+            found.add(doubt)
+        if part.kind != "apply" or not operator(part.name).compares:
+            waiting += [a for a in part.args if a not in seen]
+            seen.update(part.args)
+    return found
 
 
 def _doubt(node: Expr, known: Knowledge) -> Expr | None:
@@ -318,7 +337,7 @@ def _product(parts: list[tuple[Sum, int]]) -> Sum | None:
             if total.get((), leading_coefficient(total)) < 0 and (power > 0 or _has_inverse(expr_of(total))):
                 c = -c
             product = ((expr_of(_scaled(total, 1 / c)), 1),)
-        if power < 0 and not all(factor.name == "exp" or _has_inverse(factor) for factor, _ in product):
+        if power < 0 and not all(_has_inverse(factor) for factor, _ in product):
             product, c, power = *_inverse(product, c, -power), 1
         coefficient *= c**power
         for factor, e in product:
@@ -354,8 +373,9 @@ def _inverse(product: Product, c: Fraction, power: int) -> tuple[Product, Fracti
     """``1/(c·product)**power`` with what has no inverse as one factor, 1 over it, which may be multiplied."""
     c **= power
     # What is positive leaves the sign of the rest to decide.
-    kept = tuple((f, -e * power) for f, e in product if f.name == "exp")
-    rest = tuple((f, e * power) for f, e in product if f.name != "exp")
+    positive = {f for f, _ in product if f.name == "exp" and _has_inverse(f)}
+    kept = tuple((f, -e * power) for f, e in product if f in positive)
+    rest = tuple((f, e * power) for f, e in product if f not in positive)
     common = math.gcd(*(e for _, e in rest))
     if c < 0 and common % 2 == 0:
         common = 1

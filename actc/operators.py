@@ -20,7 +20,7 @@ import difflib
 import importlib
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from fractions import Fraction
@@ -206,9 +206,30 @@ class Operator:
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""
-        # A choice is not spoiled by what it does not take.
-        chooses = self.name == "where" or self.definition in self.arguments
-        return self.mpmath if chooses or self.compares else _real(self.mpmath)
+        if self.name == "where" or self.compares or self.definition in self.arguments:
+            return self.mpmath
+        real = _real(self.mpmath)
+
+        def chosen(*args: Any) -> Any:
+            from actc.enclosures import by_definition
+
+            if any(map(mp.isnan, args)):
+                # The definition may not take the argument that is undefined.
+                return by_definition(self, args, _mp_number, lambda row, given: row.oracle(*given))
+            return real(*args)
+
+        return chosen if self.chooses else real
+
+    def usual(self, args: Sequence[Expr]) -> bool:
+        """Whether optional arguments have their defaults, for which the row tells kinks, poles and the image."""
+        given = args[self.arity - len(self.defaults) :] if not self.variadic else ()
+        return all(a.value == d for a, d in zip(given, self.defaults, strict=False))
+
+    @cached_property
+    def chooses(self) -> bool:
+        """Whether arguments after the first may be undefined where it is not: it takes one of them, or none."""
+        root = "" if self.definition is None else self.steps[-1].name
+        return self.name == "where" or self.definition in self.arguments or (root == "where" and self.arity > 1)
 
     @cached_property
     def in_balls(self) -> Callable[..., Any]:
@@ -268,6 +289,10 @@ class Operator:
         from actc.parsing import parse_row
 
         return None if self.derivative is None else tuple(parse_row(t, self) for t in self.derivative)
+
+
+def _mp_number(value: Fraction) -> Any:
+    return mp.mpf(value.numerator) / value.denominator
 
 
 def _real(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -1110,6 +1135,7 @@ _ROWS = (
         effort=6,
         analytic=True,
         mpmath=_mp_erfc,
+        ball=lambda a: enclosures.erfc(a),
         numpy=_erfc,
         aten="torch.erfc({t0})",
         onnx=f"q = 1/(x + 2); where(x < 0.5, 1 - erf(x), {_polynomial(ERFCX, '(5*q - 1)')}*q*exp(-square(x)))",

@@ -57,11 +57,11 @@ def _core(expression: Expr, case: Case) -> Expr:
     are left out."""
     try:
         found = quotients(expression)
+        sides = [found.factors(polynomial) for polynomial in found.parts[0]]
     except NoQuotient:
         return expression
     sign, core = 1, constant(1)
-    for polynomial in found.parts[0]:
-        constant_sign, factors = found.factors(polynomial)
+    for constant_sign, factors in sides:
         sign *= constant_sign
         for factor, multiplicity in factors:
             low, high = case.bounds(case.canonical(factor))
@@ -124,6 +124,8 @@ def _continuous(node: Expr, region: Region) -> bool:
     """Whether an operator can neither jump, nor have a pole, nor be undefined inside the region: only then does a sign
     of the derivative tell where the value goes."""
     row, (low, high) = operator(node.name), region.bounds(node.args[0])
+    if row.poles and not row.usual(node.args):
+        return False
     if not row.continuous or low < row.domain[0] or high > row.domain[1] or any(low < p < high for p in row.poles):
         return False
     if node.name == "div":

@@ -70,8 +70,9 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
       It is chosen by measuring float32 errors between -20 and 20 and at some far and tiny inputs.
     - ``"cheap"``: the form of the fewest machine instructions whose float32 error is about that of the expression.
 
-    A constant takes its canonical form. What is too large to be measured, of some hundred operations, stays as it is
-    for the last two, and so does what has a constant that only thousands of digits tell, such as ``sqrt(2)**2 - 2``.
+    A constant takes its canonical form if balls tell its value. What is too large to be measured, of some hundred
+    operations, stays as it is for the last two, and so does what has a constant that only thousands of digits tell,
+    such as ``sqrt(2)**2 - 2``.
     Simplifying again for the same purpose changes nothing. Raises ParseError for a text that is no expression,
     ValueError for a purpose that is none of these.
 
@@ -87,8 +88,9 @@ def simplify(expression: str | Expr, purpose: str = "canonical") -> Expr:
     if purpose not in ("stable", "cheap"):
         raise ValueError(f"there is no purpose {purpose!r}; it is 'canonical', 'stable' or 'cheap'")
     if not root.symbols:
-        # What is computed is one number, however it is written.
-        return simplified(root)
+        # What is computed is one number, however it is written, unless what cancels hides it: silu(9e4) - 9e4.
+        form = simplified(root)
+        return root if nearest_to_ball(form) is None else form
     if not (_measurable(root) and _measurable(simplified(root))):
         return root
     return _stable(root) if purpose == "stable" else _cheap(root)

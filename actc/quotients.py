@@ -47,8 +47,8 @@ class Quotients:
     generators: tuple[Expr, ...]
 
     def factors(self, polynomial: Any) -> tuple[int, list[tuple[Expr, int]]]:
-        """The sign of the constant factor, and the irreducible factors with their multiplicities."""
-        content, factors = polynomial.factor()
+        """The sign of the constant factor, and the irreducible factors with their multiplicities. Raises NoQuotient."""
+        content, factors = factored(polynomial)
         return (1 if content > 0 else -1), [(self.expression(f), int(m)) for f, m in factors]
 
     def expression(self, polynomial: Any) -> Expr:
@@ -133,6 +133,16 @@ def without_cancellation(expression: Expr) -> Expr:
         return expression
     ((top, bottom),) = found.parts
     return found.expression(top) / found.expression(bottom)
+
+
+def factored(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
+    """The constant factor, and the irreducible ones with their multiplicities. Raises NoQuotient."""
+    try:
+        found: tuple[Any, list[tuple[Any, int]]] = polynomial.factor()
+    except OverflowError as error:
+        # python-flint 0.9 cannot sort factors with coefficients of more than 31 bits.
+        raise NoQuotient from error
+    return found
 
 
 def is_arithmetic(node: Expr) -> bool:

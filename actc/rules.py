@@ -33,7 +33,7 @@ from actc.normal_form import (
     total_function,
     vanished,
 )
-from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, operator
+from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, Operator, operator
 from actc.parsing import parse
 
 if TYPE_CHECKING:
@@ -116,7 +116,12 @@ def _never_infinite_to_zero(binding: dict[str, Expr], case: Case) -> bool:
 
 def _defined_with(other: str, name: str) -> Condition:
     """Wherever the one is defined, so is the other."""
-    return lambda binding, case: doubts(binding[name], case) <= doubts(binding[other], case)
+    # Of what is infinite on an interval, 0/0 and 1/0 have a doubt in common.
+    finite = _finite(other, name)
+    return lambda binding, case: (
+        (needed := doubts(binding[name], case)) <= doubts(binding[other], case)
+        and (not needed or finite(binding, case))
+    )
 
 
 def _no_product(binding: dict[str, Expr], case: Case) -> bool:
@@ -459,12 +464,44 @@ class Case(Knowledge):
         return tuple(found or [Sampler([p * s for p in steps]) for _, s in ends])
 
     def _smooth(self, node: Expr) -> bool:
-        if node.kind != "apply" or operator(node.name).analytic:
+        if node.kind != "apply" or not node.args:
             return True
-        # Off its kinks such an operator is analytic.
-        kinks = operator(node.name).kinks
+        row = operator(node.name)
         low, high = self.region.bounds(node.args[0])
-        return bool(kinks) and all(k <= low or k >= high for k in kinks)
+        if row.analytic:
+            ends = [end for end in row.domain if math.isfinite(end)]
+            if node.name == "pow" and ((exponent := node.args[1].value) is None or exponent.denominator != 1):
+                ends = [0.0]
+            # An argument that touches an end of the domain, and turns back, leaves different functions on both sides:
+            # sqrt(x**2) is x and -x.
+            return all(low > end or high < end for end in ends) or _goes_one_way(node.args[0]) or (
+                row.domain[0] == 0.0 == ends[0] and _is_above_zero(node.args[0])
+            )
+        # Off its kinks such an operator is analytic.
+        return bool(row.kinks) and row.usual(node.args) and all(k <= low or k >= high for k in row.kinks)
+
+
+def _goes_one_way(a: Expr) -> bool:
+    """Whether it is strictly monotone in one name, as far as its rows tell."""
+    total = sum_of(a)
+    if len(a.symbols) == 1 and total.keys() <= {((symbol(*a.symbols), 1),), ()}:
+        return True
+    row = operator(a.name) if a.kind == "apply" else None
+    return row is not None and _reaches_no_end(row) and len(a.args) == 1 and _goes_one_way(a.args[0])
+
+
+def _reaches_no_end(row: Operator) -> bool:
+    """Whether it is analytic and monotone on all reals: then it takes no value that is an end of its image."""
+    return row.analytic and row.monotone != 0 and row.domain == (-math.inf, math.inf)
+
+
+def _is_above_zero(a: Expr) -> bool:
+    """Whether it is above 0 everywhere, isolated points included, as far as its rows tell."""
+    if a.value is not None:
+        return a.value > 0
+    if a.name in ("add", "mul", "div"):
+        return all(map(_is_above_zero, a.args))
+    return a.kind == "apply" and operator(a.name).image[0] >= 0 and _reaches_no_end(operator(a.name))
 
 
 #: x alone, as a product.
@@ -672,7 +709,7 @@ def _at_infinity(node: Expr) -> Expr | None:
     from actc.enclosures import ball, precision, value_at_balls
 
     row = operator(node.name)
-    if _UNDEFINED in node.args and not row.compares and node.name != "where":
+    if _UNDEFINED in node.args and not (row.compares or row.chooses):
         return _UNDEFINED
     numbers = [_INFINITE.get(a, a.value) for a in node.args]
     if None in numbers:

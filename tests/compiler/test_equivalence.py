@@ -129,6 +129,9 @@ def test_points_of_too_many_digits_are_left_out(a: str, b: str) -> None:
         ("hardtanh(x)", "min(max(x, -1), 1)"),
         ("-min(-1/x, -x)", "max(x, 1/x)"),
         ("floor(exp(log(3)))", "3"),
+        ("prelu(exp(x), log(x))", "exp(x)"),
+        ("elu(exp(x), log(x))", "exp(x)"),
+        ("tanh(x + 0*sqrt(x))", "tanh(x) + 0*sqrt(x)"),
         # Where a part is infinite on an interval.
         ("log(sigmoid(silu(reciprocal(0))))", "0"),
         ("1/(where(x > 0, x, x) - x)", "1/0"),
@@ -214,6 +217,26 @@ def test_agreement_without_a_proof(a: str, b: str) -> None:
         ("softsign(1/relu(x))", "1/(relu(x)*(1 + 1/relu(x)))"),
         ("min(-1/-relu(-x), 0)", "-1/-relu(-x)"),
         ("where(log(x) > 0, log(x), 0)", "max(log(x), 0)"),
+        # 0 where the exponent is −∞ has no sign.
+        ("1/(-exp(-1/relu(x)))", "-exp(1/relu(x))"),
+        ("1/(x*exp(-1/relu(x)))", "exp(1/relu(x))/x"),
+        ("1/(-exp(x/0))", "-exp(-(x/0))"),
+        # 0/0 is undefined and 1/0 is not.
+        ("where(0/relu(x) > 1/relu(x), 0/relu(x), 1/relu(x))", "max(0/relu(x), 1/relu(x))"),
+        # A comparison of what is undefined does not hold.
+        ("max((sqrt(x) > -1), 0.5)", "(sqrt(x) > -1)"),
+        ("abs((sqrt(x) > -1) - 0.5)", "(sqrt(x) > -1) - 0.5"),
+        ("1/(-(sqrt(x) > -1))", "-1/(sqrt(x) > -1)"),
+        ("sqrt((x - 4.9)*(x - 5)) >= 0", "(sqrt((x - 4.9)*(x - 5)) >= 0) + 0*sqrt((x - 4.9)*(x - 5))"),
+        # A choice hides where its branches are undefined.
+        ("max(where(x > 100, sqrt(x), 5), -sqrt(x))", "where(x > 100, sqrt(x), 5)"),
+        ("where(x > 9, sqrt((x - 5)*(x - 6)), 1)", "where(x > 9, sqrt((x - 5)*(x - 6)), 1) + 0*sqrt((x - 5)*(x - 6))"),
+        ("prelu(exp(x), 0/0)", "0/0"),
+        # Kinks and jumps move with an argument.
+        ("where(softshrink(x, 0.52) > 0, sin(x), 2)", "where(softshrink(x, 1) > 0, sin(x), 2)"),
+        ("where(x > 8, 0, where(x > 0, max(hardshrink(x, 5) + 4.9, x), 9))",
+         "where(x > 8, 0, where(x > 0, hardshrink(x, 5) + 4.9, 9))"),
+        ("relu((x + 3e9)*(x + 4e9))", "(x + 3e9)*(x + 4e9)"),
         # An exponent that only says where it is undefined.
         ("exp(1 + 0*acos(x))", "exp(1)"),
         # Narrow, low, or far away.
@@ -508,3 +531,23 @@ def test_hostile_pairs_end() -> None:
     for a, b in [(tower, f"{tower} + 1"), ("exp(exp(exp(exp(exp(x)))))", "exp(exp(exp(exp(exp(x))))) + x")]:
         equivalent(a, b)
     assert time.process_time() - start < 60
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Different functions meet where an argument touches an end of its domain and turns back.
+        "asin(sin(x)) - x",
+        "sqrt((x - 4.9)**6*(x - 5)**6) + (x - 4.9)**3*(x - 5)**3",
+        "acos(cos(x)) - x",
+        "acosh(cosh(x)) - x",
+        "hardshrink(x, 5)",
+    ],
+)
+def test_what_vanishes_on_an_interval_is_not_said_to_vanish_rarely(text: str) -> None:
+    assert not everywhere().vanishes_rarely(everywhere().canonical(parse(text)))
+
+
+@pytest.mark.parametrize("text", ["asinh(x)", "log(sigmoid(x))", "asin(tanh(x))", "exp(x)**erf(x)", "elu(x)"])
+def test_what_vanishes_rarely(text: str) -> None:
+    assert everywhere().vanishes_rarely(everywhere().canonical(parse(text)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import actc
@@ -112,6 +112,7 @@ def test_what_cancels_is_mended(e: Expr) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@example(actc.parse("sign(silu(-22106))"), "stable", 0.0, 0.0)
 @given(expressions(names=("x", "beta"), size=6), PURPOSES, st.floats(-8, 8), st.floats(-3, 3))
 def test_purposes_keep_the_function(e: Expr, purpose: str, x: float, beta: float) -> None:
     true = real(e, x=x, beta=beta)
