@@ -238,7 +238,7 @@ def divided(value: Value, by: Value) -> Value:
 
 
 def rational(value: Value) -> bool:
-    """Whether it is a quotient of numbers of 100 digits, as products of three of SELU's constants are, to 210 digits."""
+    """Whether it is a quotient of numbers of 100 digits, as products of three constants of SELU are, to 210 digits."""
     exact = Fraction(*libmp.to_rational(value))
     return abs(exact.limit_denominator(10**100) - exact) < exact / 10**210
 
