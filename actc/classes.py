@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from actc.arguments import flag, refused, whole
+from actc.bends import points
 from actc.enclosures import precision
 from actc.equivalence import NUMERIC, PROVED, comparable, difference, disagreement, proved, sampler, settled
 from actc.errors import ArgumentError
@@ -60,17 +61,27 @@ class Symmetries:
     scale: bool = False
 
     def representative(self, form: Expr) -> Expr:
-        """The normal form that stands for all that count as this one."""
+        """A normal form that stands for all that count as this one; of those that :meth:`turned` gives the first."""
         if self.scale and (size := abs(leading_coefficient(sum_of(form)))):
             form = expr_of({p: c / size for p, c in sum_of(form).items()})
+        return next(self.turned(form))
+
+    def turned(self, form: Expr) -> Iterator[Expr]:
+        """The form negated and reflected so that its values at the points are greatest; several where they are then
+        the same, as those of relu(x - 50) and its negative, which are 0.
+
+        The values decide and not the spelling, so that equal functions are turned the same way.
+        """
         if not (self.sign or self.reflection):
-            return form
+            yield form
+            return
         signs = (1, -1) if self.sign else (1,)
         turned = [form, canonical(form.substitute({"x": -parse("x")}))] if self.reflection else [form]
-        # The values decide and not the spelling, so that equal functions are turned the same way.
-        found = [(_whole_fingerprint(f), s, f) for f in turned for s in signs]
-        _, sign, best = max(found, key=lambda each: [_signed(t, each[1]) for t in each[0]])
-        return best if sign > 0 else canonical(apply("neg", best))
+        found = [([_signed(t, s) for t in _whole_fingerprint(f)], s, f) for f in turned for s in signs]
+        greatest = max(values for values, _, _ in found)
+        for values, sign, f in found:
+            if values == greatest:
+                yield f if sign > 0 else canonical(apply("neg", f))
 
     def bucket(self, form: Expr) -> bytes:
         """What the normal forms that stand for equal functions have in common."""
@@ -84,28 +95,62 @@ class Symmetries:
             found = [float(f"{n / size:.6g}") if n else t for n, t in zip(numbers, found, strict=True)]
         return hashlib.blake2b(repr(found).encode(), digest_size=12).digest()
 
-    def scaled(self, form: Expr, other: Expr) -> Expr | None:
-        """The second normal form times the number that makes it the first one, if there is one; for others than
-        ``scale`` that is 1."""
-        factor = _factor(form, other) if self.scale else Fraction(1)
-        return other if factor == 1 else None if factor is None else canonical(apply("mul", factor, other))
+    def scaled(self, form: Expr, other: Expr) -> Iterator[Expr]:
+        """The second normal form times the numbers that may make it the first one; for others than ``scale`` that is
+        1."""
+        quotient = _quotient(form, other, POINTS) if self.scale else None
+        if quotient is None:
+            yield other
+            if self.scale and difference(_whole_fingerprint(form), _whole_fingerprint(other)) is None:
+                quotient = _quotient(form, other, points(form, other))
+        if quotient is not None and (factor := _rational(quotient)) is not None:
+            yield canonical(apply("mul", factor, other))
 
 
-def _signed(token: Token, sign: int) -> float:
-    return sign * token if isinstance(token, float) else -math.inf
+def _signed(token: Token, sign: int) -> tuple[float, str]:
+    """A key that orders values times a sign, those too large and too small for float64 too."""
+    if isinstance(token, float):
+        return sign * token, ""
+    if token in ("nan", "?"):
+        return -math.inf, token
+    text = token if sign > 0 else token.removeprefix("-") if token.startswith("-") else f"-{token}"
+    return float(text), text
 
 
-def _factor(form: Expr, other: Expr) -> Fraction | None:
-    """The rational number that the quotient of the values at a point is, to 70 digits; 1 if no point has one."""
-    fine = sampler(POINTS)
-    for a, b in zip(fine.values(form), fine.values(other), strict=True):
+#: Digits of a quotient, the bits of the values that tell them, and how many digits numerator and denominator may have
+#: together to be told from a number that is not rational: those of powers of SELU's constants, which have 32.
+_DIGITS, _FINEST, _TOLD = 300, 1280, 280
+
+
+def _quotient(form: Expr, other: Expr, at: tuple[Fraction, ...]) -> Any:
+    """A ball around the quotient of the values at the first of the points that both have and that tells its digits."""
+    fine = sampler(at)
+    for point, a, b in zip(at, fine.values(form), fine.values(other), strict=True):
         if a.is_finite() and b.is_finite() and not a.contains(0) and not b.contains(0):
-            with precision(400):
-                quotient = Fraction((a / b).str(80, radius=False))
-            # SELU's constants have 32 digits.
-            simple = quotient.limit_denominator(10**33)
-            return simple if abs(simple - quotient) < quotient / 10**70 else None
-    return Fraction(1)
+            (a,), (b,) = (_finest(point).values(e) for e in (form, other))
+            with precision(_FINEST):
+                quotient = a / b
+            if quotient.is_finite() and quotient.rel_accuracy_bits() > _DIGITS * math.log2(10):
+                return quotient
+    return None
+
+
+def _rational(quotient: Any) -> Fraction | None:
+    """The positive rational number of few digits in a ball, if there is one."""
+    with precision(_FINEST):
+        large = 1 / quotient if quotient < 1 else quotient
+    if not 0 < large < 10**_TOLD:
+        return None
+    exact = Fraction(large.str(_DIGITS, radius=False))
+    simple = exact.limit_denominator(10 ** (_TOLD // 2))
+    if abs(simple - exact) > exact / 10 ** (_DIGITS - 2) or simple.numerator * simple.denominator > 10**_TOLD:
+        return None
+    return simple if large is quotient else 1 / simple
+
+
+@functools.lru_cache(maxsize=64)
+def _finest(point: Fraction) -> Sampler:
+    return Sampler((point,), bits=_FINEST)
 
 
 class Classes:
@@ -154,9 +199,13 @@ class Classes:
         return bucket[-1], PROVED
 
     def _verdict(self, form: Expr, head: Expr) -> str | None:
-        other = self.symmetries.scaled(form, head)
-        if other is None:
-            return None
+        turned = self.symmetries.turned(form)
+        pairs = ((one, other) for one in turned for other in self.symmetries.scaled(one, head))
+        return next(filter(None, itertools.starmap(self._compared, pairs)), None)
+
+    def _compared(self, form: Expr, other: Expr) -> str | None:
+        if form is other:
+            return PROVED
         found, wanted = _whole_fingerprint(form), _whole_fingerprint(other)
         if difference(found, wanted) is not None:
             return None

@@ -1,9 +1,9 @@
 """Equal forms of one expression, among which a purpose chooses.
 
-Nothing here knows which form is good: each rewrite is true over the reals on an interval of x, and that is all that is
-asked of it. Names are read in, quotients of polynomials in exponentials are factored or nested, and what approaches a
-line is written as that line and what decays: tanh(x) - erf(x) is erfc(x) - 2*sigmoid(-2*x) for x > 0, where nothing
-cancels but what is small.
+Nothing here knows which form is good: each rewrite is true over the reals on an interval of x, undefined where the
+expression is, and that is all that is asked of it. Names are read in, quotients of polynomials in exponentials are
+factored or nested, and what approaches a line is written as that line and what decays: tanh(x) - erf(x) is
+erfc(x) - 2*sigmoid(-2*x) for x > 0, where nothing cancels but what is small.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 from actc.equivalence import bends
 from actc.expr import Expr, apply, constant, hidden, postorder, rebuild
-from actc.normal_form import expr_of, looks_negative, negated, sum_of
+from actc.normal_form import doubts, expr_of, looks_negative, negated, sum_of, total_function
 from actc.operators import operator
 from actc.parsing import parse
-from actc.quotients import WRITTEN_OUT, NoQuotient, is_arithmetic, quotients
+from actc.quotients import WRITTEN_OUT, NoQuotient, Quotients, is_arithmetic, quotients
 from actc.rules import Case, everywhere, named, simplified, stabilised, tidied
 
 End = Fraction | float
@@ -88,12 +88,16 @@ def _rewritten(normal: Expr, case: Case) -> Iterator[Expr]:
     """Other forms of a normal form of the case."""
     yield named(normal)
     yield stabilised(_near_one(normal, case, {}))
+    if not case.finite(normal):
+        # What is infinite on an interval has no arithmetic: ∞/∞ is undefined, and 1/0 has no other sign than 1/-0.
+        return
     yield from _conjugated(normal, case)
-    for form in _as_quotients(normal):
+    for form in _as_quotients(normal, case):
         yield from (form, stabilised(form))
     decaying, hides = _decaying(normal, case)
     if hides:
-        for form in (case.canonical(decaying), *_as_quotients(case.canonical(decaying))):
+        marked = case.canonical(decaying)
+        for form in (marked, *_as_quotients(marked, case)):
             yield stabilised(form.substitute(hides))
             yield stabilised(_near_one(form, case, hides).substitute(hides))
 
@@ -112,6 +116,9 @@ def _decaying(expression: Expr, case: Case) -> tuple[Expr, Mapping[str, Expr]]:
             return node.with_args(args)
         line, factor, rest = side
         small = tidied(parse(rest).substitute({"a": node.args[0]}))
+        if not total_function(small, case):
+            # A symbol does not tell where it is undefined.
+            return node.with_args(args)
         mark = hides.setdefault(small, hidden(len(hides)))
         return apply("add", parse(line).substitute({"a": args[0]}), apply("mul", factor, mark))
 
@@ -123,11 +130,12 @@ def _near_one(expression: Expr, case: Case, hides: Mapping[str, Expr]) -> Expr:
 
     def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
         power = node.name == "pow" and bool(args[1].symbols)
-        power = power and case.at_least(node.args[0].substitute(hides), constant(0))
+        # 0**0 is 1, and exp(0*log(0)) is undefined.
+        power = power and case.positive(node.args[0].substitute(hides))
         if not power and node.name != "log":
             return node.with_args(args)
         above = case.canonical(args[0] - 1)
-        logarithm = apply("log1p", next(_as_quotients(above), above))
+        logarithm = apply("log1p", next(_as_quotients(above, case), above))
         return apply("exp", args[1] * logarithm) if power else logarithm
 
     return rebuild(expression, build)
@@ -144,8 +152,8 @@ def _conjugated(normal: Expr, case: Case) -> Iterator[Expr]:
             over = case.canonical(c * c * product[0][0].args[0] - rest * rest)
             if looks_negative(under):
                 over, under = negated(over), negated(under)
-            if case.vanishes_rarely(under):
-                yield named(next(_as_quotients(over), over) / under)
+            if case.vanishes_rarely(under) and doubts(normal, case) <= doubts(under, case):
+                yield named(next(_as_quotients(over, case), over) / under)
 
 
 # --- quotients of polynomials ----------------------------------------------------------------------------------------
@@ -154,9 +162,13 @@ def _conjugated(normal: Expr, case: Case) -> Iterator[Expr]:
 Terms = Mapping[tuple[int, ...], int]
 
 
-def _as_quotients(expression: Expr) -> Iterator[Expr]:
-    """Arithmetic as one quotient of polynomials, factored and nested; in growing exponentials and in decaying ones."""
-    if not (is_arithmetic(expression) or expression.name in WRITTEN_OUT):
+def _as_quotients(expression: Expr, case: Case) -> Iterator[Expr]:
+    """Arithmetic as one quotient of polynomials, factored and nested; in growing exponentials and in decaying ones.
+
+    None where cancelling or a common denominator would change the function: what is infinite on an interval, and what
+    is undefined where the quotient is not, such as log(x)**0.
+    """
+    if not (is_arithmetic(expression) or expression.name in WRITTEN_OUT) or not case.finite(expression):
         return
     try:
         found = quotients(expression)
@@ -164,7 +176,7 @@ def _as_quotients(expression: Expr) -> Iterator[Expr]:
         return
     ((top, bottom),) = found.parts
     growing = found.generators
-    if not top or not growing:
+    if not top or not growing or not doubts(expression, case) <= _doubts_of(found, case):
         return
     highest = [int(max(pair)) for pair in zip(top.degrees(), bottom.degrees(), strict=True)]
     grows = [g.name == "exp" for g in growing]
@@ -175,6 +187,14 @@ def _as_quotients(expression: Expr) -> Iterator[Expr]:
             over, under = (write(part, generators) for part in parts)
             yield tidied(over if under.value == 1 else apply("div", over, under))
         yield from _one_above(parts[0], parts[1], generators)
+
+
+def _doubts_of(found: Quotients, case: Case) -> set[Expr]:
+    """The parts that decide where the quotient is undefined; its denominator vanishes where one of the expression
+    does."""
+    ((top, bottom),) = found.parts
+    degrees = zip(found.generators, top.degrees(), bottom.degrees(), strict=False)
+    return set().union(*(doubts(g, case) for g, *powers in degrees if any(powers)))
 
 
 def _one_above(top: Any, bottom: Any, generators: Sequence[Expr]) -> Iterator[Expr]:

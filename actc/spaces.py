@@ -6,7 +6,7 @@ import bisect
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -144,15 +144,19 @@ class Space:
         elif schema.isidentifier() and schema not in VARIABLES:
             raise ExpressionError(f"there is no space named {schema!r}{suggestion(schema, NAMED)}: {', '.join(NAMED)}")
         for slot, texts in slots.items():
-            if is_operator(slot) or not slot.isidentifier():
-                raise ExpressionError(f"a slot needs a name that is no operator's, and {slot!r} is none")
+            if is_operator(slot) or not slot.isidentifier() or slot in VARIABLES:
+                raise ExpressionError(f"a slot needs a name that is no operator's or variable's, and {slot!r} is none")
+            remedy = f"write a list of texts, as in {slot}=['relu(x)', 'tanh(x)']"
             if isinstance(texts, (str, Expr)) or not isinstance(texts, Iterable):
-                raise refused(slot, texts, f"write a list of texts, as in {slot}=['relu(x)', 'tanh(x)']")
-        filling = {**SLOTS, **{slot: tuple(texts) for slot, texts in slots.items()}}
+                raise refused(slot, texts, remedy)
+            slots[slot] = tuple(texts)
+            for text in slots[slot]:
+                if not isinstance(text, (str, Expr)):
+                    raise refused(slot, text, remedy)
+        filling = {**SLOTS, **slots}
         #: The families that ``|`` joins, in order.
         self.families = tuple(
-            Family(_node(parse_schema(part.replace("n-ary", "n_ary"), filling.keys()), filling), parameters)
-            for part in schema.split("|")
+            Family(_node(_schema(part, filling.keys()), filling), parameters) for part in schema.split("|")
         )
         self._ends = list(itertools.accumulate(family.count for family in self.families))
 
@@ -326,6 +330,18 @@ def filled(option: Expr, args: tuple[Expr, ...]) -> Expr:
     if option.args == PLACES[: len(args)]:
         return option.with_args(args)
     return option.substitute({place.name: arg for place, arg in zip(PLACES, args, strict=False)})
+
+
+def _schema(text: str, slots: Collection[str]) -> Expr:
+    """The schema of a text without ``|``. Raises ExpressionError where a name in it can only be meant otherwise."""
+    schema = parse_schema(text.replace("n-ary", "n_ary"), slots)
+    for name in sorted(schema.symbols):
+        if name in slots:
+            word = name.replace("n_ary", "n-ary")
+            raise ExpressionError(f"the slot {word!r} has no arguments; write them, as in unary(x) or binary(x,x)")
+        if name in NAMED:
+            raise ExpressionError(f"{name!r} is a space and no schema; take it alone, as in Space({name!r})")
+    return schema
 
 
 def _node(schema: Expr, texts: Mapping[str, Sequence[str]]) -> Node:

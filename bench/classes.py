@@ -33,10 +33,10 @@ from actc.spaces import AQUASURF_BINARY, AQUASURF_UNARY, Space
 PRECISIONS = (1000, 1400)
 #: A sum is 0 if so many digits of its terms cancel.
 CANCELLED = 900
-#: Powers are computed to so many digits, of bases and exponents that are known to more.
-OF_POWERS = 150
-#: Bits of a value that are kept, and those that are compared: 90 and 40 digits.
-KEPT, COMPARED = 300, 134
+#: Powers are computed to so many digits, of bases and exponents that are known to more; exponents of 10^50 take fifty.
+OF_POWERS = 300
+#: Bits of a value that are kept, and those that are compared: 216 and 40 digits.
+KEPT, COMPARED = 720, 134
 #: The share of merges that have to be proved.
 ENOUGH = 0.95
 
@@ -238,9 +238,9 @@ def divided(value: Value, by: Value) -> Value:
 
 
 def rational(value: Value) -> bool:
-    """Whether it is a quotient of numbers of 33 digits, as the constants of SELU are, to 70 digits."""
+    """Whether it is a quotient of numbers of 100 digits, as products of three constants of SELU are, to 210 digits."""
     exact = Fraction(*libmp.to_rational(value))
-    return abs(exact.limit_denominator(10**33) - exact) < exact / 10**70
+    return abs(exact.limit_denominator(10**100) - exact) < exact / 10**210
 
 
 def compared(
@@ -256,7 +256,8 @@ def compared(
             other = keys[numbers[member]]
             if other is not first:
                 place = next(k for k, (a, b) in enumerate(zip(first, other, strict=True)) if a != b)
-                where = {"x": str(at[place]), "verdict": verdict}
+                # Behind the values a key tells which rational factor the function has.
+                where = {"x": str(at[place]) if place < len(at) else "everywhere", "verdict": verdict}
                 merges.append({"function": str(c.representative), "member": str(member), **where})
     found = summary(classes)
     return {

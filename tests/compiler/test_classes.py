@@ -40,6 +40,9 @@ def alike(a: mpmath.mpf, b: mpmath.mpf) -> bool:
         return bool(a == b or abs(a - b) <= abs(a) * mpmath.mpf(10) ** -37)
 
 
+ALL = dict.fromkeys(("up_to_sign", "up_to_reflection", "up_to_scale"), True)
+
+
 def as_sets(found: Sequence[EquivalenceClass]) -> set[frozenset[Expr]]:
     return {frozenset(c.members) for c in found}
 
@@ -98,11 +101,22 @@ def test_parameters_of_a_space() -> None:
 @pytest.mark.parametrize(
     ("symmetry", "texts", "count"),
     [
+        # What is 0 at the points that tell most functions apart, and what float64 does not hold.
+        ({"up_to_sign": True}, ["relu(x - 50)", "-relu(x - 50)", "relu(-x - 50)"], 2),
+        ({"up_to_reflection": True}, ["relu(x - 50)", "relu(-x - 50)", "-relu(x - 50)"], 2),
+        ({"up_to_reflection": True}, ["x**2 + relu(x - 50)", "x**2 + relu(-x - 50)", "x**2"], 2),
+        (ALL, ["where(x > 50, 1, 0)", "where(x < -50, -2, 0)", "3*sign(relu(-x - 50))", "relu(x - 50)"], 2),
+        (ALL, ["beta*relu(x - 50)", "-beta*relu(x - 50)", "beta*relu(-x - 50)/3", "beta**2*relu(x - 50)"], 2),
+        ({"up_to_sign": True}, ["exp(exp(exp(exp(x + 9))))", "-exp(exp(exp(exp(x + 9))))"], 1),
+        ({"up_to_scale": True}, ["min(0, elu(x))", "min(0, selu(x))"], 1),
+        ({"up_to_scale": True}, ["where(x > 9, exp(exp(x)), 0)", "where(x > 9, 1, 0)", "where(x > 9, 2, 0)"], 2),
+        ({"up_to_scale": True}, ["relu(selu(elu(selu(x))))", "relu(x)", "relu(1e-40*x)", "relu(pi*x)"], 2),
+        ({"up_to_scale": True}, ["relu(x)", "relu(1e40*pi*x)", "relu(1e-200*pi*x)", "relu(1e200*x)/7"], 2),
         ({}, ["relu(x)", "-relu(x)", "relu(-x)", "2*relu(x)", "-max(0, x)"], 4),
         ({"up_to_sign": True}, ["relu(x)", "-relu(x)", "relu(-x)", "2*relu(x)", "-2*max(x, 0)"], 3),
         ({"up_to_reflection": True}, ["relu(x)", "-relu(x)", "relu(-x)", "max(-x, 0)"], 2),
         ({"up_to_scale": True}, ["relu(x)", "3*relu(x)", "-relu(x)", "max(x, 0)/7"], 2),
-        (dict.fromkeys(("up_to_sign", "up_to_reflection", "up_to_scale"), True), ["relu(x)", "-relu(x)/2"], 1),
+        (ALL, ["relu(x)", "-relu(x)/2"], 1),
         ({"up_to_sign": True}, ["sinh(x)", "cosh(x) - exp(x)", "0", "-(x - x)"], 2),
         ({"up_to_scale": True}, ["2*sigmoid(x)", "expm1(x)/sinh(x)", "max(0, selu(x))", "relu(x)", "pi*relu(x)"], 3),
         ({"up_to_scale": True}, ["0*log(x)", "1/0", "2/0", "0/0"], 3),

@@ -19,6 +19,7 @@ from actc.evaluation import constant_value
 from actc.expr import Expr
 from actc.forms import Form, forms
 from actc.purposes import _LETTER, _PIECE, _in_pieces, instructions, simplify
+from tests.compiler.test_rules import ONE_SIDED, same_on_both_sides
 from tests.strategies import expressions
 
 SPACE = actc.Space("aquasurf_three_node")
@@ -214,6 +215,33 @@ def test_a_purpose_that_does_not_exist() -> None:
 @pytest.mark.parametrize("text", ["hard_sigmoid(x)/hard_sigmoid(x)", "relu(x)/relu(x)", "sqrt(x)/sqrt(x)"])
 def test_a_form_is_undefined_where_the_text_is_on_a_half_line(text: str, purpose: str) -> None:
     assert np.isnan(simplify(text, purpose).evaluate(x=-5.0))
+
+
+#: What quotients, conjugates and powers make of infinities, zeros on an interval and ends of domains.
+ONE_SIDED_TEXTS = (
+    "log(x)**0", "floor(x)/floor(x)", "1/(-sigmoid(x/0))", "2/(10/(x/0))", "elu(x - 1, -1)/(-min(x, -1)) + 1/relu(x)",
+    "1/clamp(log(relu(x)*relu(-x)), where(x > 1, 0, x), 1)/relu(x)", "x**((0**relu(x))**(2*(mish(x) > 0)))",
+    "relu(x)**relu(-x)", "tanh(log(x))*0 + x*exp(x)", "sqrt(x)*sqrt(x) - x", "sqrt(x**2 + log(x)) - sqrt(x)",
+    "1/relu(x) - sqrt(1/relu(x))", "sigmoid(1/relu(x))*(1 + exp(-1/relu(x)))",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ONE_SIDED_TEXTS)
+def test_every_form_has_the_values_of_the_text_undefined_and_infinite_ones_too(text: str) -> None:
+    e = actc.parse(text)
+    for form in forms(e):
+        for x in (-30.0, -1.25, -1e-9, 1e-9, 0.75, 2.5, 30.0):
+            if form.low < x < form.high:
+                true, found = real(e, x=x), real(form.expression, x=x)
+                # Where digits cancel, those that are left are fewer.
+                assert same(true, found) or abs(found - true) < 1e-35, (str(form.expression), x)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions(names=("x", "y"), size=5), st.sampled_from(ONE_SIDED), st.sampled_from(ONE_SIDED), PURPOSES)
+def test_purposes_keep_the_value_where_a_part_is_infinite(e: Expr, x: str, y: str, purpose: str) -> None:
+    e = e.substitute({"x": actc.parse(x), "y": actc.parse(y)})
+    assert same_on_both_sides(e, simplify(e, purpose))
 
 
 def test_what_jumps_stays_where_it_was() -> None:

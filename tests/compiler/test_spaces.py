@@ -120,6 +120,11 @@ def test_slots_parameters_and_operators_in_schemas() -> None:
         ("unary(x) |", {}, "empty"),
         ("pangea", {}, "did you mean 'pangaea'"),
         ("unary(x)", {"tanh": ["x"]}, "no operator"),
+        ("x(x)", {"x": ["relu(x)"]}, "or variable's, and 'x' is none"),
+        ("unary(unary)", {}, r"'unary' has no arguments; write them, as in unary\(x\)"),
+        ("unary(x) | n-ary", {}, "'n-ary' has no arguments"),
+        ("gate(gate)", {"gate": ["relu(x)"]}, "'gate' has no arguments"),
+        ("cafe_s1 | unary(x)", {}, r"'cafe_s1' is a space and no schema; take it alone, as in Space\('cafe_s1'\)"),
         ("unary(x)", {"unary": []}, "empty"),
         ("pangaea", {"parameters": 1}, "is its paper's"),
         ("unary(" * 400 + "x" + ")" * 400, {}, "nested"),
@@ -141,6 +146,7 @@ def test_bad_schemas(schema: str, options: dict[str, object], problem: str) -> N
         ("unary(x)", {"parameters": 4}, "parameters=4: write a whole number from 0 to 3"),
         ("unary(x)", {"unary": "relu(x)"}, "unary='relu.x.': write a list of texts, as in unary="),
         ("unary(x)", {"unary": 3}, "unary=3: write a list of texts"),
+        ("unary(x)", {"unary": ["x", 5]}, "unary=5: write a list of texts"),
     ],
 )
 def test_arguments_of_another_type(schema: object, options: dict[str, object], problem: str) -> None:
