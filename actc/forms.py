@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,7 +21,7 @@ from actc.expr import Expr, apply, constant, hidden, postorder, rebuild
 from actc.normal_form import doubts, expr_of, looks_negative, negated, sum_of, total_function
 from actc.operators import operator
 from actc.parsing import parse
-from actc.quotients import WRITTEN_OUT, NoQuotient, Quotients, is_arithmetic, quotients
+from actc.quotients import WRITTEN_OUT, NoQuotient, Quotients, factored, is_arithmetic, quotients
 from actc.rules import Case, everywhere, named, simplified, stabilised, tidied
 
 End = Fraction | float
@@ -168,12 +169,12 @@ def _as_quotients(expression: Expr, case: Case) -> Iterator[Expr]:
     None where cancelling or a common denominator would change the function: what is infinite on an interval, and what
     is undefined where the quotient is not, such as log(x)**0.
     """
-    if not (is_arithmetic(expression) or expression.name in WRITTEN_OUT) or not case.finite(expression):
-        return
-    try:
-        found = quotients(expression)
-    except NoQuotient:
-        return
+    if (is_arithmetic(expression) or expression.name in WRITTEN_OUT) and case.finite(expression):
+        with suppress(NoQuotient):
+            yield from _written_out(expression, case, quotients(expression))
+
+
+def _written_out(expression: Expr, case: Case, found: Quotients) -> Iterator[Expr]:
     ((top, bottom),) = found.parts
     growing = found.generators
     if not top or not growing or not doubts(expression, case) <= _doubts_of(found, case):
@@ -199,7 +200,7 @@ def _doubts_of(found: Quotients, case: Case) -> set[Expr]:
 
 def _one_above(top: Any, bottom: Any, generators: Sequence[Expr]) -> Iterator[Expr]:
     """c p/q as c/(1 + (q - p)/p), which does not overflow where p and q do."""
-    content, factors = top.factor()
+    content, factors = factored(top)
     exponential = [i for i, g in enumerate(generators) if g.name == "exp"]
     grown = [any(factor.degrees()[i] for i in exponential) for factor, _ in factors]
     outside = _times(constant(int(content)), constant(1))
@@ -225,7 +226,7 @@ def _turned(polynomial: Any, highest: Sequence[int], turned: Sequence[bool]) -> 
 
 
 def _factored(polynomial: Any, generators: Sequence[Expr]) -> Expr:
-    content, factors = polynomial.factor()
+    content, factors = factored(polynomial)
     result = constant(int(content))
     for factor, power in sorted(factors, key=lambda each: len(each[0])):
         result = _times(result, _expanded(_terms(factor), generators), int(power))

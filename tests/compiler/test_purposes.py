@@ -249,3 +249,9 @@ def test_what_jumps_stays_where_it_was() -> None:
     form = simplify(text, "cheap")
     assert form is not text
     np.testing.assert_allclose(form.evaluate(x=x), text.evaluate(x=x), rtol=1e-13)
+
+
+@pytest.mark.parametrize("purpose", ["stable", "cheap"])
+def test_factors_that_cannot_be_sorted_are_no_form(purpose: str) -> None:
+    e = actc.parse("((x + 1e10)**2)**tanh(x)")
+    assert actc.equivalent(simplify(e, purpose), e)
