@@ -204,6 +204,8 @@ def _program(roots: tuple[Expr, ...], expanded: bool, keep: frozenset[str]) -> P
     instructions = [Instruction("input", name=name) for name in inputs]
     index: dict[Expr, int] = {}
     numbers: dict[str, int] = {}
+    # Constants of one value are one instruction, so that different nodes may be one too: 0 + x and (0 + 0) + x.
+    steps: dict[tuple[str, tuple[int, ...]], int] = {}
 
     def number(node: Expr) -> int:
         value = constant_value(node)
@@ -219,7 +221,8 @@ def _program(roots: tuple[Expr, ...], expanded: bool, keep: frozenset[str]) -> P
             index[node] = inputs.index(node.name)
         elif node.symbols:
             args = tuple(index[a] if a in index else number(a) for a in node.args)
-            index[node] = len(instructions)
-            instructions.append(Instruction(node.name, args))
+            index[node] = steps.setdefault((node.name, args), len(instructions))
+            if index[node] == len(instructions):
+                instructions.append(Instruction(node.name, args))
     outputs = tuple(index[r] if r in index else number(r) for r in roots)
     return Program(inputs, tuple(instructions), outputs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actc.derivatives import derivative
@@ -87,6 +87,7 @@ def test_derivatives_share_with_the_value() -> None:
 
 
 @settings(max_examples=300)
+@example(symbol("x"), parse("(0 + 0 + x) + (0 + x)"), False)
 @given(expressions(), expressions(), st.booleans())
 def test_nothing_is_computed_twice_and_everything_is_used(a: Expr, b: Expr, expanded: bool) -> None:
     program = Program.of([a, b], expand=expanded)
