@@ -214,7 +214,7 @@ class Classes:
         joined = self._numeric and comparable(found, wanted)
         if joined and self._prove:
             joined = disagreement(settled(form), settled(other)) is None
-        elif joined:
+        elif joined and 0.0 in found:
             # Values near 0 have one fingerprint.
             joined = not any(each.apart(form, other) for each in (_core(), _rest()))
         return NUMERIC if joined else None

@@ -302,8 +302,10 @@ def difference(first: Sequence[Token], second: Sequence[Token]) -> int | None:
 
 
 def comparable(first: Sequence[Token], second: Sequence[Token]) -> bool:
-    """Whether so many values of two fingerprints are known that their agreement means anything."""
-    return sum("?" not in pair for pair in zip(first, second, strict=True)) >= _FEWEST
+    """Whether so many values of two fingerprints are known that their agreement means anything: numbers, where others
+    are unknown."""
+    known = [pair for pair in zip(first, second, strict=True) if "?" not in pair]
+    return sum(pair[0] != "nan" or len(known) == len(first) for pair in known) >= _FEWEST
 
 
 def _agree_at(point: Fraction, first: Expr, second: Expr) -> bool:

@@ -62,7 +62,7 @@ def forms(expression: Expr, pieces: bool = True) -> list[Form]:
     # A constant is one number, however it is written.
     if normal.symbols and len(postorder(normal)) <= _REWRITTEN:
         for low, high in [(-math.inf, math.inf), *(_pieces(expression, normal) if pieces else ())]:
-            here = Case(low, high) if math.isfinite(low) or math.isfinite(high) else everywhere()
+            here = everywhere() if (low, high) == (-math.inf, math.inf) else Case(low, high)
             for e in _rewritten(here.canonical(normal), here):
                 found.setdefault(e, Form(e, low, high))
     jumps = _jumps(expression)

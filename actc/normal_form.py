@@ -308,7 +308,8 @@ def _without_zeros(total: Sum) -> Sum:
     kept = {p: c for p, c in total.items() if c}
     for product in total.keys() - kept.keys():
         if left := vanished(product, _everywhere()):
-            kept.setdefault(left, Fraction(0))
+            # c·∞ + 0·∞ is not c·∞: what has a term of its own stays as it is.
+            kept.setdefault(left if kept.get(left, 0) == 0 or _is_finite(left) else product, Fraction(0))
     return kept
 
 

@@ -160,10 +160,11 @@ def _at(place: End) -> Region:
 
 
 def _middle(low: End, high: End) -> Fraction:
-    if math.isinf(low) and math.isinf(high):
+    # Comparisons, since a fraction may be beyond float64.
+    if low == -math.inf and high == math.inf:
         return Fraction(0)
-    if math.isinf(low):
+    if low == -math.inf:
         return 2 * min(-Fraction(1), Fraction(high)) if high <= 0 else Fraction(0)
-    if math.isinf(high):
+    if high == math.inf:
         return 2 * max(Fraction(1), Fraction(low)) if low >= 0 else Fraction(0)
     return (Fraction(low) + Fraction(high)) / 2

@@ -420,7 +420,7 @@ class Case(Knowledge):
             return False
         slope, level = (a.get(p, Fraction(0)) - b.get(p, Fraction(0)) for p in (_LINEAR, ()))
         end = self.low if slope > 0 else self.high
-        return level >= 0 if not slope else math.isfinite(end) and slope * Fraction(end) + level >= 0
+        return level >= 0 if not slope else isinstance(end, Fraction) and slope * end + level >= 0
 
     def positive(self, a: Expr) -> bool:
         """Whether it is known to be above 0 but at isolated points."""
@@ -483,8 +483,8 @@ class Case(Knowledge):
 
 def _goes_one_way(a: Expr) -> bool:
     """Whether it is strictly monotone in one name, as far as its rows tell."""
-    total = sum_of(a)
-    if len(a.symbols) == 1 and total.keys() <= {((symbol(*a.symbols), 1),), ()}:
+    terms = [product for product in sum_of(a) if product]
+    if len(terms) == 1 and len(terms[0]) == 1 and terms[0][0][0].kind == "symbol" and terms[0][0][1] == 1:
         return True
     row = operator(a.name) if a.kind == "apply" else None
     return row is not None and _reaches_no_end(row) and len(a.args) == 1 and _goes_one_way(a.args[0])

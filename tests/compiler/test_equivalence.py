@@ -254,6 +254,7 @@ def test_agreement_without_a_proof(a: str, b: str) -> None:
         ("where(x > 8, 0, where(x > 0, max(hardshrink(x, 5) + 4.9, x), 9))",
          "where(x > 8, 0, where(x > 0, hardshrink(x, 5) + 4.9, 9))"),
         ("relu((x + 3e9)*(x + 4e9))", "(x + 3e9)*(x + 4e9)"),
+        ("0/relu(x)*sign(x) + 1/relu(x)", "1/relu(x)"),
         # An exponent that only says where it is undefined.
         ("exp(1 + 0*acos(x))", "exp(1)"),
         # Narrow, low, or far away.
@@ -636,3 +637,15 @@ def test_what_vanishes_on_an_interval_is_not_said_to_vanish_rarely(text: str) ->
 @pytest.mark.parametrize("text", ["asinh(x)", "log(sigmoid(x))", "asin(tanh(x))", "exp(x)**erf(x)", "elu(x)"])
 def test_what_vanishes_rarely(text: str) -> None:
     assert everywhere().vanishes_rarely(everywhere().canonical(parse(text)))
+
+
+@pytest.mark.parametrize("other", ["log(x)", "2*sqrt(x)"])
+def test_nothing_is_said_where_values_are_unknown(other: str) -> None:
+    """Both are undefined for x < 0, and no digits tell sinc(1) from 0."""
+    found = equivalent("sqrt(x)/sinc(1)", other)
+    assert found.verdict == DIFFERENT and found.witness is None
+
+
+@pytest.mark.parametrize(("a", "b"), [("min(x, 1e309)", "x"), ("relu(x - 1e310)", "0"), ("bound(x, 1e309)", "x")])
+def test_bends_beyond_float64(a: str, b: str) -> None:
+    assert not equivalent(a, b)

@@ -255,3 +255,10 @@ def test_what_jumps_stays_where_it_was() -> None:
 def test_factors_that_cannot_be_sorted_are_no_form(purpose: str) -> None:
     e = actc.parse("((x + 1e10)**2)**tanh(x)")
     assert actc.equivalent(simplify(e, purpose), e)
+
+
+@pytest.mark.parametrize("purpose", ["stable", "cheap"])
+@pytest.mark.parametrize("text", ["1/sqrt(tanh(x))", "x**log(erf(x))", "1/log1p(sigmoid(x))", "log(x + 1e309)"])
+def test_roots_and_logarithms_of_functions_with_a_limit(text: str, purpose: str) -> None:
+    e = actc.parse(text)
+    assert actc.equivalent(simplify(e, purpose), e)

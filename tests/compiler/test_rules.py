@@ -99,6 +99,13 @@ def test_rule_holds_where_a_part_is_infinite_or_asks(rule: Rule) -> None:
             assert same_on_both_sides(e, simplified(e)), e
 
 
+@pytest.mark.parametrize("factor", ["sign(x)", "exp(x)", "x", "tanh(x)"])
+@pytest.mark.parametrize("part", ["1/relu(x)", "-1/relu(x)", "1/(x > 0)", "2/relu(-x)"])
+def test_nothing_times_infinity_beside_infinity_is_undefined(factor: str, part: str) -> None:
+    e = actc.parse(f"0*({factor}*({part})) + {part}")
+    assert same_on_both_sides(e, simplified(e))
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(expressions(names=("x", "y"), size=5), st.sampled_from(ONE_SIDED), st.sampled_from(ONE_SIDED))
 def test_simplified_value_where_a_part_is_infinite(e: Expr, x: str, y: str) -> None:
