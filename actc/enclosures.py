@@ -87,7 +87,7 @@ class Region:
         with precision(BITS):
             self._x = hull([ball(low), ball(high)])
         self._known: dict[Expr, Interval] = {}
-        self._undefined: set[Expr] = set()
+        self._undefined: dict[Expr, bool] = {}
         self._limit = self.REMEMBERED
 
     def bounds(self, expression: Expr) -> Interval:
@@ -101,8 +101,6 @@ class Region:
             with precision(BITS):
                 for node in postorder(expression, known=known):
                     known[node] = self._bounds(node)
-                    if node.kind == "apply" and self._may_be_undefined(node):
-                        self._undefined.add(node)
             if full:
                 # One that fills the memory by itself would be walked from the start again and again.
                 self._limit = max(self.REMEMBERED, 2 * len(known))
@@ -114,19 +112,24 @@ class Region:
         if node.kind == "symbol":
             return self._x if node.name == "x" else REALS
         row, args = operator(node.name), [self._known[a] for a in node.args]
-        if row.compares and not self._undefined.isdisjoint(node.args):
+        if row.compares and any(map(self._may_be_undefined, node.args)):
             # Of what is undefined no comparison holds, but that it differs.
             return hull([*image(row, args), ONE if node.name == "ne" else ZERO])
-        if node.name == "where" and node.args[0] in self._undefined:
+        if node.name == "where" and self._may_be_undefined(node.args[0]):
             return hull([*args[1], *image(row, args)])
         return image(row, args)
 
-    def _may_be_undefined(self, node: Expr) -> bool:
+    def _may_be_undefined(self, root: Expr) -> bool:
         """Whether it is not known to have a value, or may be infinite, which sums and products may make undefined."""
+        for node in postorder(root, known=self._undefined):
+            self._undefined[node] = node.kind == "apply" and self._leaves_its_domain(node)
+        return self._undefined[root]
+
+    def _leaves_its_domain(self, node: Expr) -> bool:
         row = operator(node.name)
         if row.compares:
             return False
-        if not self._undefined.isdisjoint(node.args):
+        if any([self._undefined[a] for a in node.args]):
             return True
         if node.name == "div":
             low, high = self._known[node.args[1]]
