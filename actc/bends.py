@@ -14,6 +14,7 @@ from typing import Any
 from actc.breakpoints import candidates
 from actc.derivatives import derivative
 from actc.enclosures import ball, precision, value_in_balls
+from actc.evaluation import nearest
 from actc.expr import Expr, apply, is_writable, postorder, symbol
 from actc.normal_form import sum_of
 from actc.operators import operator
@@ -196,14 +197,6 @@ def places(*forms: Expr) -> tuple[Fraction, ...]:
     # What float64 shows is left out where it is known better.
     seen = map(Fraction, rough.difference(map(nearest, fine)))
     return (*exact, *sorted(fine.difference(exact), key=_unusual), *sorted(seen, key=_unusual))
-
-
-def nearest(place: Fraction) -> float:
-    """The nearest number of float64, infinite ones included."""
-    try:
-        return float(place)
-    except OverflowError:
-        return math.inf if place > 0 else -math.inf
 
 
 def _unusual(place: Fraction) -> tuple[float, Fraction]:

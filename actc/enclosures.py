@@ -220,15 +220,14 @@ def value_at_balls(row: Operator, args: Sequence[Any]) -> Any:
             return found
         if not all(a.is_exact() for a in args):
             return _ANY
-    if row.definition in row.arguments:
-        return args[row.arguments.index(row.definition)]
     if row.name == "where":
         condition, first, second = args
         if condition.is_zero():
             return second
         # In Python's and torch's arithmetic NaN is not 0.
         return first if condition.is_nan() or not condition.contains(0) else _ANY
-    if any(a.is_nan() for a in args) and row.chooses:
+    if row.chooses and "definition" not in row.rounded:
+        # It may not take the argument that is infinite or undefined.
         return by_definition(row, args, ball, value_at_balls)
     if any(a.is_nan() for a in args):
         return ball(Fraction(int(row.oracle(*([mpmath.nan] * 2))))) if row.compares else flint.arb.nan()

@@ -19,7 +19,8 @@ from functools import cache, cached_property, lru_cache
 
 import mpmath
 
-from actc.bends import X, bends, corners, few_points, levels, nearest, points, points_on_line
+from actc.bends import X, bends, corners, few_points, levels, points, points_on_line
+from actc.evaluation import nearest
 from actc.expr import Expr, apply, constant, is_writable, postorder, rebuild
 from actc.operators import operator
 from actc.ordering import nonnegative

@@ -194,12 +194,17 @@ def _to_mp(value: Any) -> Any:
 def constant_value(node: Expr) -> float:
     """The float64 nearest to an expression without free names; ``nan`` and ``inf`` as float64 arithmetic has them."""
     if node.value is not None:
-        try:
-            return node.value.numerator / node.value.denominator
-        except OverflowError:
-            return math.inf if node.value > 0 else -math.inf
-    nearest = nearest_to_ball(node)
-    return float(evaluate_mp(node, 40)) if nearest is None else nearest
+        return nearest(node.value)
+    found = nearest_to_ball(node)
+    return float(evaluate_mp(node, 40)) if found is None else found
+
+
+def nearest(number: Fraction) -> float:
+    """The nearest number of float64, infinite ones included."""
+    try:
+        return number.numerator / number.denominator
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 @lru_cache(maxsize=4096)

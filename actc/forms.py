@@ -35,7 +35,7 @@ DECAYING: Mapping[str, tuple[tuple[str, int, str] | None, tuple[str, int, str] |
 }
 
 #: Pieces into which an expression is cut where its operators bend; one with more is looked at as a whole only.
-_MOST_PIECES = 5
+_MOST_INTERVALS = 5
 #: Nodes of the largest normal form that is rewritten, and of all pieces together; of a larger one the rules' forms do.
 _REWRITTEN, _MOST_NODES = 16, 60
 
@@ -81,7 +81,7 @@ def _pieces(expression: Expr, normal: Expr) -> list[tuple[End, End]]:
         return []
     ends: list[End] = [-math.inf, *bends(expression, normal), math.inf]
     found = list(itertools.pairwise(ends))
-    few = len(found) <= min(_MOST_PIECES, _MOST_NODES // len(postorder(expression, normal)))
+    few = len(found) <= min(_MOST_INTERVALS, _MOST_NODES // len(postorder(expression, normal)))
     return found if few else []
 
 

@@ -200,10 +200,10 @@ class Knowledge:
         if a.value is not None or a.kind == "symbol":
             return a.value != 0
         if a not in self._rarely:
-            self._rarely[a] = self._decide(a)
+            self._rarely[a] = self._has_few_zeros(a)
         return self._rarely[a]
 
-    def _decide(self, a: Expr) -> bool:
+    def _has_few_zeros(self, a: Expr) -> bool:
         if a.name == "exp":
             # 0 at −∞ alone.
             return self.finite(a)

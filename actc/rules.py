@@ -433,8 +433,8 @@ class Case(Knowledge):
         # Ends of intervals tell nothing of what stays at a pole: 1/-relu(x) is negative, or ∞.
         return self.region.bounds(named(a)) if self.finite(a) else self.region.anything
 
-    def _decide(self, a: Expr) -> bool:
-        return super()._decide(a) or (
+    def _has_few_zeros(self, a: Expr) -> bool:
+        return super()._has_few_zeros(a) or (
             # elu(x) is x on one side and analytic on the other.
             a.symbols == {"x"}
             and self.low < 0 < self.high
@@ -474,8 +474,10 @@ class Case(Knowledge):
                 ends = [0.0]
             # An argument that touches an end of the domain, and turns back, leaves different functions on both sides:
             # sqrt(x**2) is x and -x.
-            return all(low > end or high < end for end in ends) or _goes_one_way(node.args[0]) or (
-                row.domain[0] == 0.0 == ends[0] and _is_above_zero(node.args[0])
+            return (
+                all(low > end or high < end for end in ends)
+                or _goes_one_way(node.args[0])
+                or (ends == [0.0] and _is_above_zero(node.args[0]))
             )
         # Off its kinks such an operator is analytic.
         return bool(row.kinks) and row.usual(node.args) and all(k <= low or k >= high for k in row.kinks)
@@ -706,7 +708,7 @@ _INFINITE = {_INFINITY: math.inf, -_INFINITY: -math.inf, _UNDEFINED: math.nan}
 
 def _at_infinity(node: Expr) -> Expr | None:
     """The value of an operator at infinite constants, if it is a whole number or infinite itself."""
-    from actc.enclosures import ball, precision, value_at_balls
+    from actc.enclosures import BITS, ball, precision, value_at_balls
 
     row = operator(node.name)
     if _UNDEFINED in node.args and not (row.compares or row.chooses):
@@ -714,7 +716,7 @@ def _at_infinity(node: Expr) -> Expr | None:
     numbers = [_INFINITE.get(a, a.value) for a in node.args]
     if None in numbers:
         return None
-    with precision(128):
+    with precision(BITS):
         value = value_at_balls(row, [ball(n) for n in numbers if n is not None])
     if value.is_finite():
         return constant(int(value.unique_fmpz())) if value.is_exact() and value.is_integer() else None

@@ -41,6 +41,14 @@ def test_every_step_is_an_instruction_an_element() -> None:
     assert many.special == many.spills == many.slow_instructions - few.slow_instructions == 0
 
 
+def test_many_at_once_are_read_as_one_by_one() -> None:
+    kinds = ({"COUNT": 3, "DIVIDE": True}, {"COUNT": 1, "DIVIDE": False}, {"COUNT": 7, "DIVIDE": True})
+    binaries = [machine_code.compiled(steps, POINTERS, {"BLOCK": 512, **each}).asm["cubin"] for each in kinds]
+    found = machine_code.read(binaries, 4)
+    assert found == [machine_code.read([binary], 4)[0] for binary in binaries]
+    assert len(set(found)) == 3
+
+
 def test_width_of_accesses() -> None:
     wide, narrow = counted(1), counted(1, divisible=())
     assert wide.load_bytes == wide.store_bytes == (16,)
