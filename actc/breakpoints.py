@@ -37,10 +37,6 @@ DENSE = 16.0
 #: So many of its cells lie between two places beyond that it tells apart.
 _APART = 8
 
-#: A pole's exponent at or below which |f| (and with half of it f²) has no integral there; the margin is what
-#: measuring it costs.
-_MARGIN = 0.02
-
 
 @dataclass(frozen=True)
 class Breakpoint:
