@@ -141,7 +141,7 @@ class Expr:
         # Expressions have no equality but identity.
         if self.kind != "apply" or self.args == args:
             return self
-        return apply(self.name, *args)
+        return applied(self.name, args)
 
     # --- text ----------------------------------------------------------------------------------------------------
 
@@ -321,14 +321,17 @@ def apply(name: str, *args: Expr | Number) -> Expr:
 
     row = operator(name)
     nodes = tuple([a if isinstance(a, Expr) else as_expr(a) for a in args])
-    if len(nodes) != len(row.arguments):
-        nodes = row.complete(nodes)
-    if row.name in ("neg", "div") and (last := nodes[-1].value) is not None and (first := nodes[0].value) is not None:
-        if row.name == "neg":
+    return applied(row.name, nodes if len(nodes) == len(row.arguments) else row.complete(nodes))
+
+
+def applied(name: str, nodes: tuple[Expr, ...]) -> Expr:
+    """The operator of that name, its own and no alias, applied to expressions for all its arguments."""
+    if name in ("neg", "div") and (last := nodes[-1].value) is not None and (first := nodes[0].value) is not None:
+        if name == "neg":
             return constant(-first)
         if last != 0 and is_writable(first / last):
             return constant(first / last)
-    return _intern("apply", row.name, nodes, None)
+    return _intern("apply", name, nodes, None)
 
 
 def postorder(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:

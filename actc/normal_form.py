@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from actc.expr import MAX_BITS, Expr, apply, constant, postorder
+from actc.expr import MAX_BITS, Expr, applied, apply, constant, postorder
 from actc.operators import operator
 
 #: (factor, exponent) pairs in canonical order; the empty product is 1.
@@ -135,9 +135,9 @@ def normal(node: Expr) -> Expr:
     return node if node._normal else expr_of(sum_of(node))
 
 
-def _built(name: str, *args: Expr | Fraction | int) -> Expr:
+def _built(name: str, *args: Expr) -> Expr:
     """A piece of a normal form, which is in normal form itself."""
-    node = apply(name, *args)
+    node = applied(name, args)
     node._normal = True
     return node
 
@@ -381,7 +381,7 @@ def _inverse(product: Product, c: Fraction, power: int) -> tuple[Product, Fracti
     if c < 0 and common % 2 == 0:
         common = 1
     base = expr_of({tuple((f, e // common) for f, e in rest): Fraction(1 if c > 0 else -1)})
-    return (*kept, (_built("div", 1, base), common)), 1 / abs(c)
+    return (*kept, (_built("div", constant(1), base), common)), 1 / abs(c)
 
 
 def _is_inverse(factor: Expr) -> bool:
@@ -418,7 +418,7 @@ def _factors(product: Iterable[tuple[Expr, int]], sign: int) -> Expr | None:
 
 
 def _power(factor: Expr, exponent: int) -> Expr:
-    return factor if exponent == 1 else _built("pow", factor, exponent)
+    return factor if exponent == 1 else _built("pow", factor, constant(exponent))
 
 
 def _product_key(product: Product) -> tuple[object, ...]:
@@ -426,7 +426,10 @@ def _product_key(product: Product) -> tuple[object, ...]:
 
 
 def digest(node: Expr) -> bytes:
-    """Twelve bytes that name the expression, the same in every run, process and machine."""
+    """Fourteen bytes that name the expression, the same in every run, process and machine.
+
+    The first two are its depth, so that a nest of products grows at its end and its parts stay parts.
+    """
     if node._digest is None:
         stack = [node]
         while stack:
@@ -437,8 +440,11 @@ def digest(node: Expr) -> bytes:
                 continue
             stack.pop()
             if top._digest is None:
-                parts = [top.kind.encode(), top.name.encode(), str(top.value).encode(), *(digest(a) for a in top.args)]
-                top._digest = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
+                below = [digest(a) for a in top.args]
+                depth = 1 + int.from_bytes(max(below, default=b"")[:2])
+                parts = [top.kind.encode(), top.name.encode(), str(top.value).encode(), *below]
+                named = hashlib.blake2b(b"|".join(parts), digest_size=12).digest()
+                top._digest = min(depth, 0xFFFF).to_bytes(2) + named
     assert node._digest is not None
     return node._digest
 

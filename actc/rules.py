@@ -76,7 +76,9 @@ class Rule:
 
     def applies(self, binding: dict[str, Expr], case: Case | None) -> bool:
         """Whether what the rule asks for is known of the expressions that its letters stand for."""
-        if self.when is not None and (case is None or not case.knows(instantiate(self.when, binding))):
+        if self.when is not None and (
+            case is None or not case.knows(self.when.name, *(instantiate(side, binding) for side in self.when.args))
+        ):
             return False
         return self.condition is None or self.condition(binding, case or everywhere())
 
@@ -398,10 +400,11 @@ class Case(Knowledge):
         """The normal form in this case; what it is for a part stays known."""
         return self._rewriter.fixed(root)
 
-    def knows(self, inequality: Expr) -> bool:
-        """Whether it is known to hold wherever both sides are defined, a strict one but for isolated points."""
-        low, high = inequality.args if inequality.name in ("lt", "le") else inequality.args[::-1]
-        if inequality.name in ("le", "ge"):
+    def knows(self, relation: str, a: Expr, b: Expr) -> bool:
+        """Whether an inequality such as ``("lt", a, b)`` is known to hold wherever both sides are defined, a strict one
+        but for isolated points."""
+        low, high = (a, b) if relation in ("lt", "le") else (b, a)
+        if relation in ("le", "ge"):
             return self.at_least(high, low)
         return self.positive(self.canonical(apply("sub", high, low)))
 
@@ -806,4 +809,4 @@ def instantiate(template: Expr, binding: dict[str, Expr]) -> Expr:
     """The template with its letters replaced. Templates are small, which makes recursion the fastest way."""
     if template.kind != "apply":
         return binding[template.name] if template.kind == "symbol" else template
-    return apply(template.name, *[instantiate(a, binding) for a in template.args])
+    return template.with_args(tuple([instantiate(a, binding) for a in template.args]))
