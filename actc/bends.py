@@ -257,11 +257,10 @@ def _roots(functions: Iterable[Expr], brackets: Sequence[tuple[Fraction, Fractio
 
 
 def _changes(function: Expr, brackets: Sequence[tuple[Fraction, Fraction]]) -> list[tuple[int, _Change]]:
-    nodes = postorder(function)
-
     def value(x: Any) -> Any:
-        return value_in_balls(nodes, {"x": x})
+        return value_in_balls(function, {"x": x})
 
     known = {end: value(ball(end)) for end in dict.fromkeys(itertools.chain.from_iterable(brackets))}
     found = [_Change(value, (a, b), (known[a], known[b])) for a, b in brackets if known[a] * known[b] < 0]
-    return [(len(nodes), change) for change in sorted(found, key=lambda each: _unusual(each.ends[0]))]
+    size = len(postorder(function))
+    return [(size, change) for change in sorted(found, key=lambda each: _unusual(each.ends[0]))]

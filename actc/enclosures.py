@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache, partial
+from operator import itemgetter
 from typing import Any
 
 import flint
@@ -82,9 +83,9 @@ class Region:
     #: Parts whose bounds stay known.
     REMEMBERED = 20_000
 
-    def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> None:
-        self.low, self.high = low, high
-        with precision(BITS):
+    def __init__(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf, bits: int = BITS) -> None:
+        self.low, self.high, self._bits = low, high, bits
+        with precision(bits):
             self._x = hull([ball(low), ball(high)])
         self._known: dict[Expr, Interval] = {}
         self._undefined: dict[Expr, bool] = {}
@@ -98,7 +99,7 @@ class Region:
             if full:
                 known.clear()
                 self._undefined.clear()
-            with precision(BITS):
+            with precision(self._bits):
                 for node in postorder(expression, known=known):
                     known[node] = self._bounds(node)
             if full:
@@ -275,18 +276,45 @@ def _undefined(row: Operator, args: Sequence[Any]) -> bool:
     return bool(args[0] < row.domain[0] or args[0] > row.domain[1])
 
 
-def value_in_balls(nodes: Sequence[Expr], inputs: Mapping[str, Any]) -> Any:
-    """A ball that holds the last node's value, where balls hold those of the symbols; as :func:`value_at_balls`."""
-    done: dict[Expr, Any] = {}
-    for node in nodes:
+def value_in_balls(root: Expr, inputs: Mapping[str, Any]) -> Any:
+    """A ball that holds the value, where balls hold those of the symbols; as :func:`value_at_balls`."""
+    values: list[Any] = []
+    for row, function, places in _steps(root):
+        if row is None:
+            values.append(function(inputs))
+            continue
+        args = [values[i] for i in places]
+        if not row.analytic:
+            values.append(value_at_balls(row, args))
+            continue
+        # NaN stays NaN on the way through these, so that a number needs no second look.
+        found = function(*args)
+        values.append(found if found.is_finite() else value_at_balls(row, args))
+    return values[-1]
+
+
+@lru_cache(maxsize=256)
+def _steps(root: Expr) -> list[tuple[Operator | None, Callable[..., Any], list[int]]]:
+    """The expression as straight-line code: operators and where their arguments stand; functions of the inputs."""
+    steps: list[tuple[Operator | None, Callable[..., Any], list[int]]] = []
+    index: dict[Expr, int] = {}
+    for node in postorder(root):
+        index[node] = len(steps)
         if node.kind == "symbol":
-            done[node] = inputs[node.name]
+            steps.append((None, itemgetter(node.name), []))
         elif node.value is not None:
-            done[node] = ball(node.value)
+            steps.append((None, partial(_constant, constant_ball(node.value)), []))
         else:
-            row, args = operator(node.name), [done[a] for a in node.args]
-            done[node] = value_at_balls(row, args) if args else row.in_balls()
-    return done[nodes[-1]]
+            row = operator(node.name)
+            if node.args:
+                steps.append((row, row.in_balls, [index[a] for a in node.args]))
+            else:
+                steps.append((None, partial(_constant, row.in_balls), []))
+    return steps
+
+
+def _constant(number: Callable[[], Any], inputs: Mapping[str, Any]) -> Any:
+    return number()
 
 
 # --- what the rows of the table say of intervals -------------------------------------------------------------------
@@ -443,9 +471,43 @@ def bessel_slope(a: Any) -> Any:
     return first - second * (1 + 1 / a)
 
 
+def total(a: Any, b: Any) -> Any:
+    """a + b. What is far below the last digit of the other widens its ball by no more than itself, where rounding would
+    by a digit: so 1 + e^−x tells, for every x, that it is close to 1."""
+    found = a + b
+    error = found.rad()
+    if error > a.rad() + b.rad():
+        for large, small in ((a, b), (b, a)):
+            if abs(small) < error:
+                return _near(large, small)
+    return found
+
+
+def _near(a: Any, distance: Any) -> Any:
+    """All that is not farther than this from a ball."""
+    return flint.arb(a.mid(), a.rad() + distance.abs_upper())
+
+
+def tanh(a: Any) -> Any:
+    """tanh; far out within 2e^(−2|a|) of ±1."""
+    return _near(a.sgn(), 2 * (-2 * abs(a)).exp()) if abs(a) > flint.ctx.prec else a.tanh()
+
+
+def erf(a: Any) -> Any:
+    """erf; far out within e^(−a²) of ±1 (DLMF 7.8.3)."""
+    return _near(a.sgn(), (-a * a).exp()) if abs(a) > flint.ctx.prec else a.erf()
+
+
+def expm1(a: Any) -> Any:
+    """expm1; far to the left within e^a of −1."""
+    return _near(-ONE, a.exp()) if a < -flint.ctx.prec else a.expm1()
+
+
 def erfc(a: Any) -> Any:
     """erfc, which is above 0: far out, where arb's balls reach below, e^(−a²)/(a√π)·(1 − δ) with 0 < δ < 1/(2a²) (DLMF
-    7.12.1)."""
+    7.12.1); far to the left within e^(−a²) of 2."""
+    if a < -flint.ctx.prec:
+        return _near(flint.arb(2), (-a * a).exp())
     found = a.erfc()
     if not (found.contains(0) and a > 100):
         return found

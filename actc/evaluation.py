@@ -96,7 +96,7 @@ def _seen(nodes: Sequence[Expr], values: dict[str, Any], digits: int, working: i
     with mpmath.workdps(working):
         bits = mpmath.mp.prec
         with precision(bits):
-            held = value_in_balls(nodes, {name: _to_ball(values[name]) for name in nodes[-1].symbols})
+            held = value_in_balls(nodes[-1], {name: _to_ball(values[name]) for name in nodes[-1].symbols})
             if not held.is_exact() and not held.is_nan() and held.rel_accuracy_bits() < 3.33 * digits:
                 return None
             found = _evaluate_mp_once(nodes, values)
@@ -214,7 +214,7 @@ def nearest_to_ball(root: Expr) -> float | None:
     from actc.enclosures import BITS, precision, value_in_balls
 
     with precision(BITS):
-        found = value_in_balls(postorder(root), {})
+        found = value_in_balls(root, {})
         if found.is_finite():
             low, high = float(found.lower()), float(found.upper())
             return low if low == high else None
