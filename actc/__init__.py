@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actc.kernels.compiled import compile
     from actc.kernels.module import Activation, parameter_groups
     from actc.kernels.replacement import replace
+    from actc.kernels.verification import verify
     from actc.purposes import simplify
     from actc.spaces import Space
 
@@ -46,6 +47,7 @@ __all__ = [
     "replace",
     "simplify",
     "unique",
+    "verify",
 ]
 
 #: Where the names live that are imported on first use.
@@ -61,6 +63,7 @@ _LAZY = {
     "replace": "actc.kernels.replacement",
     "simplify": "actc.purposes",
     "unique": "actc.classes",
+    "verify": "actc.kernels.verification",
 }
 
 

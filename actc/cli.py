@@ -21,6 +21,9 @@ from actc.errors import ActcError, ParseError
 FORMS = ("aten", "torch", "triton", "ptx", "latex")
 
 
+#: Types whose results ``verify`` compares with the real function's.
+VERIFIED_TYPES = ("bfloat16", "float16", "float32")
+
 #: Types for which ``--emit ptx`` writes kernels.
 PTX_TYPES = ("float64", "float32", "bfloat16", "float16")
 
@@ -92,6 +95,7 @@ def _parser(command: str | None) -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_show(commands)
     _add_compile(commands)
+    _add_verify(commands)
     _add_unique(commands)
     text = "search for a better activation function"
     search = commands.add_parser("search", help=text, description=text[0].upper() + text[1:] + ".")
@@ -149,6 +153,65 @@ def _add_compile(commands: Any) -> None:
     compile_.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
     compile_.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")
     compile_.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _add_verify(commands: Any) -> None:
+    text = "how far what is computed is from the real function, on every input or a sample"
+    verify = commands.add_parser("verify", help=text, description=text[0].upper() + text[1:] + ".")
+    verify.set_defaults(handler=verify_command)
+    _add_expression(verify)
+    verify.add_argument(
+        "--dtype", default="bfloat16", choices=VERIFIED_TYPES, help="the type of the tensors (default: %(default)s)"
+    )
+    number = verify.add_mutually_exclusive_group()
+    number.add_argument("--all", action="store_true", help="for float32: all 2^32 inputs; 16-bit types always have all")
+    number.add_argument("--samples", type=int, default=2**20, metavar="N", help="for float32 (default: %(default)s)")
+    verify.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: %(default)s)")
+    verify.add_argument("--backend", default="auto", metavar="B", help="whose results (default: %(default)s)")
+    verify.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
+    verify.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")
+    verify.add_argument("--plot", type=Path, metavar="FILE", help="draw the errors; the ending says how: .png, .svg, .pdf")
+    verify.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def verify_command(chosen: argparse.Namespace) -> int:
+    """``actc verify``."""
+    subject = _subject(chosen.expression, ())
+    if chosen.samples < 1 or chosen.seed < 0:
+        raise UsageError("--samples is a number of 1 or more, --seed one of 0 or more")
+    try:
+        import torch
+
+        from actc.kernels import compile
+        from actc.kernels.verification import verify
+    except ImportError as error:
+        raise UsageError(f"verify needs PyTorch, which could not be loaded: {error}") from error
+    f = compile(subject.entry or subject.expression, safe=chosen.safe, clamp=chosen.clamp, backend=chosen.backend)
+    total = 2**16 if chosen.dtype != "float32" else 2**32 if chosen.all else chosen.samples
+    with _progress("verifying", total) as progress:
+        found = verify(
+            f, getattr(torch, chosen.dtype), every=chosen.all, samples=chosen.samples, seed=chosen.seed, progress=progress
+        )
+    parts = {"value": found, "derivative": found.derivative}
+    if chosen.plot:
+        from actc.plots import error_figure, save
+
+        profiles = {name: part.profile for name, part in parts.items()}
+        print(f"wrote {save(error_figure(profiles, f'{f.expr}, {chosen.dtype}'), chosen.plot)}", file=sys.stderr)
+    if chosen.json:
+        # The value's entries hold those of the derivative.
+        facts = {"expression": str(f.expr), "dtype": chosen.dtype, "backend": f.backend, **found.as_json()}
+        print(json.dumps(facts, ensure_ascii=False))
+        return 0
+    print(f"{f.expr} in {chosen.dtype} by {f.backend}: {found.inputs_tried:,} inputs")
+    for name, part in parts.items():
+        where = "" if part.max_ulp == 0 else f" at x = {part.worst_input!r}"
+        print(f"{name:<11} largest error {part.max_ulp:.4g} ulp{where}, mean {part.mean_ulp:.4g} ulp")
+        if part.uncertain:
+            print(f"{'':<11} at {part.uncertain:,} inputs it may be larger: float64 does not tell")
+        if part.saved:
+            print(f"{'':<11} safety acts at {part.saved:,} inputs")
+    return 0
 
 
 def _add_unique(commands: Any) -> None:

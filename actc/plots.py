@@ -34,6 +34,9 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 FUNCTION_COLOUR, DERIVATIVE_COLOUR = "#0072B2", "#D55E00"
 _INK, _FAINT = "#333333", "#B8B8B8"
 
+#: Errors beyond are as bad as any.
+_MOST_ULP = 1e9
+
 _BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
@@ -239,6 +242,35 @@ def figure(curves: Curves, title: str = "") -> Figure:
     axes = picture.add_subplot()
     draw(axes, curves, title="\n".join(_wrapped(title)))
     axes.set_xlabel("$x$", color=_INK)
+    return picture
+
+
+def error_figure(profiles: dict[str, tuple[Floats, Floats]], title: str = "") -> Figure:
+    """A figure of the largest errors over x, of curves by name: inputs in ascending order, and the error in ulp up to
+    the next one."""
+    from matplotlib.figure import Figure
+
+    picture = Figure(figsize=(6.4, 4.2), dpi=160, layout="constrained")
+    axes = picture.add_subplot()
+    colours = (FUNCTION_COLOUR, DERIVATIVE_COLOUR)
+    for (name, (x, errors)), colour, width in zip(profiles.items(), colours, (1.6, 0.9), strict=False):
+        # Infinite errors, of NaN instead of a number, stand at the upper edge.
+        axes.step(x, np.minimum(errors, _MOST_ULP), where="post", color=colour, linewidth=width, label=name)
+    axes.set_xscale("symlog", linthresh=1e-6, linscale=0.4)
+    highest = max((float(e.max(initial=0.0)) for _, e in profiles.values()), default=0.0)
+    axes.set_yscale("symlog" if highest > 100 else "linear")
+    axes.set_ylim(0, min(max(1.1 * highest, 0.6), _MOST_ULP))
+    ticks = [-1e30, -1e15, -1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3, 1e15, 1e30]
+    seen = np.concatenate([x for x, _ in profiles.values()]) if profiles else np.zeros(1)
+    axes.set_xticks([t for t in ticks if seen.min() <= t <= seen.max()])
+    axes.set_title("\n".join(_wrapped(title)), color=_INK)
+    axes.set_xlabel("$x$", color=_INK)
+    axes.set_ylabel("largest error (ulp)", color=_INK)
+    axes.tick_params(colors=_INK, labelsize=8)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(color=_FAINT, linewidth=0.4)
+    axes.legend(frameon=False, labelcolor=_INK, loc="best")
     return picture
 
 

@@ -102,7 +102,7 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
     a zero.
     """
     found, decided = np.empty(x.shape), ~np.isfinite(x) | ((x == 0) & np.signbit(x))
-    found[decided] = form.rounded(_written(expression, x[decided]))
+    found[decided] = form.rounded(written(expression, x[decided]))
 
     states = np.full(x.shape, UNKNOWN)
 
@@ -133,11 +133,11 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
     found[rest] = _by_balls(expression, x[rest], form, states[rest] == DEFINED)
     poles = states == POLE
     signs = np.flatnonzero((found == 0) | poles)
-    found[signs] = np.copysign(found[signs], _written(expression, x[signs]))
+    found[signs] = np.copysign(found[signs], written(expression, x[signs]))
     return Rounded(found, undecided)
 
 
-def _written(expression: Expr, x: Floats) -> Floats:
+def written(expression: Expr, x: Floats) -> Floats:
     """The text as written, in float64."""
     return expression.evaluate(x=x) if expression.symbols else np.full(x.shape, constant_value(expression))
 
@@ -584,6 +584,16 @@ _ROWS: dict[str, Callable[[Operator, Sequence[Bounds]], Bounds]] = {
 # --- balls -------------------------------------------------------------------------------------------------------------
 
 
+def real_values(expression: Expr, x: Floats, bits: int = 256) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The float64 numbers next to the function's real values, by balls of so many bits, and where these tell them."""
+    from actc.enclosures import ball, precision, value_in_balls
+
+    with precision(bits):
+        held = [value_in_balls(expression, {"x": ball(v)}) for v in x.tolist()]
+        known = [v.is_nan() or v.is_exact() or v.rel_accuracy_bits() > 50 for v in held]
+        return np.array([float(v.mid()) if v.is_finite() else float(v) for v in held]), np.array(known, bool)
+
+
 def _by_intervals(expression: Expr, x: Floats, form: Format, found: Floats, places: npt.NDArray[np.intp]) -> Any:
     """Which values were found because they are the same number on all of an interval, as far out they mostly are."""
     from actc.enclosures import Region
@@ -634,7 +644,7 @@ def _by_balls(expression: Expr, x: Floats, form: Format, defined: npt.NDArray[np
         if bits >= _ENOUGH:
             # Where no digits tell whether the function is defined, the text says what it is.
             beyond, waiting = waiting[~defined[waiting]], waiting[defined[waiting]]
-            found[beyond] = form.rounded(_written(expression, x[beyond]))
+            found[beyond] = form.rounded(written(expression, x[beyond]))
     for place in waiting.tolist():
         # Thousands of digits put it halfway between two numbers, or where an operator jumps: there it is.
         found[place] = form.rounded(np.float64(value_at(expression, float(x[place]), 40)))

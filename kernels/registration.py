@@ -31,6 +31,7 @@ from .auto import AutoKernel
 from .cache import Cache
 from .key import Key, derivative_key
 from .layout import empty_result, result_dtype
+from .table import TableKernel
 from .triton_backend import TritonKernel
 
 
@@ -45,7 +46,12 @@ class Kernel(Protocol):
 
 
 #: Backends by name.
-BACKENDS: dict[str, Callable[[Key], Kernel]] = {"aten": AtenKernel, "auto": AutoKernel, "triton": TritonKernel}
+BACKENDS: dict[str, Callable[[Key], Kernel]] = {
+    "aten": AtenKernel,
+    "auto": AutoKernel,
+    "table": TableKernel,
+    "triton": TritonKernel,
+}
 
 
 def _kernel(text: str) -> Kernel:
