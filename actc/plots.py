@@ -249,6 +249,7 @@ def error_figure(profiles: dict[str, tuple[Floats, Floats]], title: str = "") ->
     """A figure of the largest errors over x, of curves by name: inputs in ascending order, and the error in ulp up to
     the next one."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
     picture = Figure(figsize=(6.4, 4.2), dpi=160, layout="constrained")
     axes = picture.add_subplot()
@@ -260,9 +261,11 @@ def error_figure(profiles: dict[str, tuple[Floats, Floats]], title: str = "") ->
     highest = max((float(e.max(initial=0.0)) for _, e in profiles.values()), default=0.0)
     axes.set_yscale("symlog" if highest > 100 else "linear")
     axes.set_ylim(0, min(max(1.1 * highest, 0.6), _MOST_ULP))
-    ticks = [-1e30, -1e15, -1e3, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e3, 1e15, 1e30]
-    seen = np.concatenate([x for x, _ in profiles.values()]) if profiles else np.zeros(1)
+    seen = np.concatenate([np.zeros(1), *(x for x, _ in profiles.values())])
+    far = (1e10, 1e20, 1e30) if seen.max() > 1e10 else (1e3,)
+    ticks = sorted([0.0, *(sign * t for t in (1.0, *far) for sign in (1, -1))])
     axes.set_xticks([t for t in ticks if seen.min() <= t <= seen.max()])
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_title("\n".join(_wrapped(title)), color=_INK)
     axes.set_xlabel("$x$", color=_INK)
     axes.set_ylabel("largest error (ulp)", color=_INK)

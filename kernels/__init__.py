@@ -9,6 +9,7 @@ if __name__ != "actc.kernels":
 from . import registration as registration
 from .compiled import CompiledActivation, compile
 from .module import Activation, parameter_groups
+from .populations import population
 from .replacement import Replacement, replace
 
-__all__ = ["Activation", "CompiledActivation", "Replacement", "compile", "parameter_groups", "replace"]
+__all__ = ["Activation", "CompiledActivation", "Replacement", "compile", "parameter_groups", "population", "replace"]
