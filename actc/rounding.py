@@ -40,8 +40,11 @@ _SLAB = 8192
 _MANY, _TRIES = 32, 64
 
 #: Bits of the balls that are tried.
-_BITS = (96, 256, 1024, 8192)
-_ENOUGH = 1024
+_BITS = (96, 256, 1280, 8192)
+_ENOUGH = 1280
+
+#: From here on an exponent is even, for the oracle too: no digits tell.
+_ENDLESS = 2.0**1000
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,8 @@ def _number(value: Fraction) -> Bounds:
 
 
 def _applied(row: Operator, args: Sequence[Bounds], inward: bool) -> Bounds:
+    if not args:
+        return _constant(apply(row.name))
     if row.name in _ROWS:
         return _ROWS[row.name](row, args)
     rest = args[row.arity - len(row.defaults) :] if row.defaults else []
@@ -430,8 +435,7 @@ def _power(row: Operator, args: Sequence[Bounds]) -> Bounds:
     low, high = np.maximum(_ends([c.low for c in corners])[0], 0.0), _ends([c.high for c in corners])[1]
     zero = a.exact & (a.low == 0)
     positive, negative = (a.low >= 0) & ~zero, (a.high <= 0) & ~zero
-    # A number too large for its last digit to be seen is even, for the oracle too.
-    whole = b.exact & (np.floor(b.low) == b.low) | (b.low >= 2.0**53) | (b.high <= -(2.0**53))
+    whole = b.exact & (np.floor(b.low) == b.low) | (b.low >= _ENDLESS) | (b.high <= -_ENDLESS)
     odd = b.exact & (np.mod(b.low, 2) == 1)
     between = np.where(b.exact, ~whole, np.floor(b.low) == np.ceil(b.high) - 1)
     vanishes = zero & np.where(b.exact, b.low > 0, b.low >= 0)
