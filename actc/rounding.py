@@ -112,7 +112,10 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
     def decide(writing: Expr, inward: bool = False) -> None:
         where = np.flatnonzero(~decided)
         held = bounds(writing, x[where], inward)
-        low, high = form.rounded(held.low), form.rounded(held.high)
+        # Strictly between: a value just below the middle of two numbers is not rounded as that is.
+        with np.errstate(all="ignore"):
+            low = form.rounded(np.where(held.exact, held.low, np.nextafter(held.low, math.inf)))
+            high = form.rounded(np.where(held.exact, held.high, np.nextafter(held.high, -math.inf)))
         # Another form is the same function where that is defined, and may be defined elsewhere.
         known = states[where] != UNKNOWN
         new = held.state if writing is expression else np.where(held.state == UNDEFINED, UNDEFINED, UNKNOWN)
@@ -271,15 +274,22 @@ def _folded(step: Callable[[Operator, Bounds, Bounds], Bounds]) -> Callable[[Ope
 def _sum(row: Operator, a: Bounds, b: Bounds) -> Bounds:
     if row.name == "sub":
         b = Bounds(-b.high, -b.low, b.state)
-    total = a.low + b.low
-    back = total - a.low
-    rest = (a.low - (total - back)) + (b.low - back)
-    found = _arithmetic([a, b], total, a.high + b.high, a.exact & b.exact & (rest == 0))
-    low, high = found.low, found.high
+    (low, low_rest), (high, high_rest) = _two_sum(a.low, b.low), _two_sum(a.high, b.high)
+    exact = a.exact & b.exact
+    found = _arithmetic([a, b], low, high, exact & (low_rest == 0))
+    # An end that is exact is an end already, since one of the two is strictly inside its own.
+    down, up = np.where(~exact & (low_rest == 0), low, found.low), np.where(~exact & (high_rest == 0), high, found.high)
     for one, other in ((a, b), (b, a)):
         # However small what is added, its sign tells the side.
-        low, high = np.where(other.low >= 0, np.maximum(low, one.low), low), np.where(other.high <= 0, np.minimum(high, one.high), high)
-    return Bounds(low, high, found.state)
+        down, up = np.where(other.low >= 0, np.maximum(down, one.low), down), np.where(other.high <= 0, np.minimum(up, one.high), up)
+    return Bounds(down, up, found.state)
+
+
+def _two_sum(a: Any, b: Any) -> tuple[Any, Any]:
+    """The rounded sum, and what rounding left out."""
+    total = a + b
+    back = total - a
+    return total, (a - (total - back)) + (b - back)
 
 
 def _product(row: Operator, a: Bounds, b: Bounds) -> Bounds:

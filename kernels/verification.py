@@ -30,8 +30,8 @@ from .aten import saturates
 from .compiled import CompiledActivation, compile
 from .table import ENTRIES, FORMATS, numbers
 
-#: Inputs of a float32 verification at a time, and in how many of them float64's error is bounded.
-_BATCH, _STRIDE = 2**20, 4096
+#: All inputs of float32, how many are tried at a time, and in how many of them float64's error is bounded.
+_ALL, _BATCH, _STRIDE = 2**32, 2**20, 4096
 #: Columns of the profile that a plot shows: neighbours in the order of the numbers.
 _COLUMNS = 1024
 #: Of float32's unit: an error of the reference below this is not looked into.
@@ -196,7 +196,7 @@ def _float32(
 
     def chunks() -> Iterator[Bits]:
         if every:
-            yield from (np.arange(k, k + _BATCH, dtype=np.int64).astype(np.uint32) for k in range(0, 2**32, _BATCH))
+            yield from (np.arange(k, k + _BATCH, dtype=np.int64).astype(np.uint32) for k in range(0, _ALL, _BATCH))
         else:
             drawn = rng.integers(0, 2**32, samples, dtype=np.uint32)
             yield from (drawn[k : k + _BATCH] for k in range(0, samples, _BATCH))

@@ -384,3 +384,35 @@ def test_a_bad_line_of_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert f"{file}, line 2: unknown operator 'sigmod'; did you mean 'sigmoid'?" in said
     assert said.splitlines()[1:] == ["  x*sigmod(x)", "    ^^^^^^"]
+
+
+def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "errors.png"
+    assert cli.main(["verify", "gelu(x)", "--backend", "table", "--plot", str(picture)]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "gelu(x) in bfloat16 by table: 65,536 inputs",
+        "value       largest error 0 ulp, mean 0 ulp",
+        "derivative  largest error 0 ulp, mean 0 ulp",
+    ]
+    assert f"wrote {picture}" in err and picture.read_bytes().startswith(PNG)
+    words = ["verify", "1/x", "--dtype", "float32", "--samples", "3000", "--seed", "4", "--safe", "--json"]
+    assert cli.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["expression"], found["dtype"], found["inputs_tried"]) == ("1/x", "float32", 3000)
+    assert 0 < found["max_ulp"] <= 0.5001 and found["saved"] > 0 and found["derivative"]["saved"] > found["saved"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["beta*x"], "verify takes a function of one input"),
+        (["x", "--samples", "0"], "--samples is a number of 1 or more"),
+        (["x", "--all", "--samples", "5"], "not allowed with argument"),
+        (["x", "--dtype", "float64"], "invalid choice"),
+        (["x", "--dtype", "float32", "--backend", "table", "--samples", "9"], "convert it"),
+    ],
+)
+def test_verify_with_bad_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", *words]) == 2
+    assert message in capsys.readouterr().err
