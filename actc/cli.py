@@ -170,7 +170,9 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument("--backend", default="auto", metavar="B", help="whose results (default: %(default)s)")
     verify.add_argument("--safe", action="store_true", help="finite values and derivatives for every finite input")
     verify.add_argument("--clamp", type=float, metavar="L", help="bound every unbounded operation to [-L, L]")
-    verify.add_argument("--plot", type=Path, metavar="FILE", help="draw the errors; the ending says how: .png, .svg, .pdf")
+    verify.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the errors; the ending says how: .png, .svg, .pdf"
+    )
     verify.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
@@ -189,8 +191,9 @@ def verify_command(chosen: argparse.Namespace) -> int:
     f = compile(subject.entry or subject.expression, safe=chosen.safe, clamp=chosen.clamp, backend=chosen.backend)
     total = 2**16 if chosen.dtype != "float32" else 2**32 if chosen.all else chosen.samples
     with _progress("verifying", total) as progress:
+        dtype = getattr(torch, chosen.dtype)
         found = verify(
-            f, getattr(torch, chosen.dtype), every=chosen.all, samples=chosen.samples, seed=chosen.seed, progress=progress
+            f, dtype, every=chosen.all, samples=chosen.samples, seed=chosen.seed, progress=progress
         )
     parts = {"value": found, "derivative": found.derivative}
     if chosen.plot:

@@ -74,6 +74,17 @@ class Format:
             # The shift is a number even where the value is none.
             return np.where(np.abs(found) > self.largest, np.copysign(math.inf, values), found)
 
+    def rounded_within(self, held: Bounds) -> tuple[Any, Any]:
+        """What values between bounds are rounded to, at least and at most."""
+        with np.errstate(all="ignore"):
+            ends = []
+            for end, inwards in ((held.low, math.inf), (held.high, -math.inf)):
+                # Strictly inside the middle of two numbers, nothing is rounded as the middle is.
+                finer = Format(self.digits + 1, self.least, self.most)
+                middle = ~held.exact & (finer.rounded(end) == end) & (self.rounded(end) != end)
+                ends.append(self.rounded(np.where(middle, np.nextafter(end, inwards), end)))
+        return ends[0], ends[1]
+
     @property
     def end(self) -> float:
         """From here on numbers are rounded to infinity."""
@@ -112,16 +123,15 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
     def decide(writing: Expr, inward: bool = False) -> None:
         where = np.flatnonzero(~decided)
         held = bounds(writing, x[where], inward)
-        # Strictly between: a value just below the middle of two numbers is not rounded as that is.
-        with np.errstate(all="ignore"):
-            low = form.rounded(np.where(held.exact, held.low, np.nextafter(held.low, math.inf)))
-            high = form.rounded(np.where(held.exact, held.high, np.nextafter(held.high, -math.inf)))
+        low, high = form.rounded_within(held)
         # Another form is the same function where that is defined, and may be defined elsewhere.
         known = states[where] != UNKNOWN
         new = held.state if writing is expression else np.where(held.state == UNDEFINED, UNDEFINED, UNKNOWN)
         states[where] = np.where(known, states[where], new)
         found[where] = np.where(states[where] == UNDEFINED, math.nan, low)
-        decided[where] = np.where(states[where] == DEFINED, (low == high) & (held.state == DEFINED), states[where] != UNKNOWN)
+        decided[where] = np.where(
+            states[where] == DEFINED, (low == high) & (held.state == DEFINED), states[where] != UNKNOWN
+        )
 
     decide(expression)
     # What the text loses by cancellation, a form that rules give may keep.
@@ -148,7 +158,7 @@ def written(expression: Expr, x: Floats) -> Floats:
     return expression.evaluate(x=x) if expression.symbols else np.full(x.shape, constant_value(expression))
 
 
-# --- float64 from below and from above ---------------------------------------------------------------------------------
+# --- float64 from below and from above --------------------------------------------------------------------------------
 
 #: What is known of a value: a real number; infinite, where something is divided by exactly 0; nothing; that it is
 #: undefined. Of several the least is known of what is made of them.
@@ -220,7 +230,12 @@ def _applied(row: Operator, args: Sequence[Bounds], inward: bool) -> Bounds:
     alone = usual and row.arity - len(row.defaults) == 1
     numbers = alone and bool(np.all(args[0].exact))
     whole = row.analytic or row.primitive or "definition" in row.rounded
-    if alone and whole and (numbers or row.monotone) and not (inward and "definition" not in row.rounded and row.definition):
+    if (
+        alone
+        and whole
+        and (numbers or row.monotone)
+        and not (inward and "definition" not in row.rounded and row.definition)
+    ):
         return _at_ends(row, args)
     if row.name in _EVEN:
         return _at_ends(row, [_absolute(row, args)])
@@ -281,7 +296,10 @@ def _sum(row: Operator, a: Bounds, b: Bounds) -> Bounds:
     down, up = np.where(~exact & (low_rest == 0), low, found.low), np.where(~exact & (high_rest == 0), high, found.high)
     for one, other in ((a, b), (b, a)):
         # However small what is added, its sign tells the side.
-        down, up = np.where(other.low >= 0, np.maximum(down, one.low), down), np.where(other.high <= 0, np.minimum(up, one.high), up)
+        down, up = (
+            np.where(other.low >= 0, np.maximum(down, one.low), down),
+            np.where(other.high <= 0, np.minimum(up, one.high), up),
+        )
     return Bounds(down, up, found.state)
 
 
@@ -303,7 +321,10 @@ def _signed(a: Bounds, b: Bounds, found: Bounds) -> Bounds:
     if not np.any((found.low < 0) & (found.high > 0)):
         return found
     sign = _sign(a) * _sign(b)
-    low, high = np.where(sign > 0, np.maximum(found.low, 0.0), found.low), np.where(sign < 0, np.minimum(found.high, 0.0), found.high)
+    low, high = (
+        np.where(sign > 0, np.maximum(found.low, 0.0), found.low),
+        np.where(sign < 0, np.minimum(found.high, 0.0), found.high),
+    )
     return Bounds(low, high, found.state)
 
 
@@ -391,7 +412,9 @@ def _selected(args: Sequence[Bounds], low: Any, high: Any) -> Bounds:
     """Of a value that is one of several: both ends may be reached, unless they meet."""
     apart = low != high
     state = _state(args)
-    return Bounds(np.where(apart, np.nextafter(low, -math.inf), low), np.where(apart, np.nextafter(high, math.inf), high), state)
+    return Bounds(
+        np.where(apart, np.nextafter(low, -math.inf), low), np.where(apart, np.nextafter(high, math.inf), high), state
+    )
 
 
 def _larger(row: Operator, a: Bounds, b: Bounds) -> Bounds:
@@ -405,8 +428,10 @@ def _smaller(row: Operator, a: Bounds, b: Bounds) -> Bounds:
 def _absolute(row: Operator, args: Sequence[Bounds]) -> Bounds:
     (a,) = args
     low = np.where(a.low > 0, a.low, np.where(a.high < 0, -a.high, 0.0))
-    return _selected(args, low, np.maximum(-a.low, a.high)) if np.any((a.low < 0) & (a.high > 0)) else Bounds(
-        np.where(a.low >= 0, a.low, -a.high), np.where(a.low >= 0, a.high, -a.low), _state(args)
+    return (
+        _selected(args, low, np.maximum(-a.low, a.high))
+        if np.any((a.low < 0) & (a.high > 0))
+        else Bounds(np.where(a.low >= 0, a.low, -a.high), np.where(a.low >= 0, a.high, -a.low), _state(args))
     )
 
 
@@ -437,7 +462,13 @@ def _power(row: Operator, args: Sequence[Bounds]) -> Bounds:
     if np.ndim(b.low) == 0 and b.exact and b.low in (2.0, 3.0):
         square = _product(row, a, a)
         # Never negative, and 0 only where it is known to be.
-        square = Bounds(np.where(square.exact, square.low, np.maximum(square.low, np.where((a.low >= 0) | (a.high <= 0), 0.0, -_TINY))), square.high, square.state)
+        square = Bounds(
+            np.where(
+                square.exact, square.low, np.maximum(square.low, np.where((a.low >= 0) | (a.high <= 0), 0.0, -_TINY))
+            ),
+            square.high,
+            square.state,
+        )
         return square if b.low == 2.0 else _product(row, square, a)
     # By the size of the base, in which it is monotone, as in the exponent: extreme at corners.
     size = Bounds(np.abs(np.where(a.low >= 0, a.low, a.high)), np.abs(np.where(a.low >= 0, a.high, a.low)))
@@ -452,7 +483,9 @@ def _power(row: Operator, args: Sequence[Bounds]) -> Bounds:
     low, high = np.where(vanishes, 0.0, low), np.where(vanishes, 0.0, high)
     low, high = np.where(negative & odd, -high, low), np.where(negative & odd, -low, high)
     state, fine = _state(args), positive | vanishes | negative & whole
-    return Bounds(low, high, np.where((state == DEFINED) & ~fine, np.where(negative & between, UNDEFINED, UNKNOWN), state))
+    return Bounds(
+        low, high, np.where((state == DEFINED) & ~fine, np.where(negative & between, UNDEFINED, UNKNOWN), state)
+    )
 
 
 def _at_ends(row: Operator, args: Sequence[Bounds]) -> Bounds:
@@ -549,7 +582,9 @@ def _by_text(text: str, row: Operator, args: Sequence[Bounds]) -> Bounds:
     known = dict(zip(map(symbol, row.arguments), args, strict=True))
     for node in postorder(parse(text)):
         if node not in known:
-            known[node] = _applied(operator(node.name), [known[a] for a in node.args], False) if node.symbols else _constant(node)
+            known[node] = (
+                _applied(operator(node.name), [known[a] for a in node.args], False) if node.symbols else _constant(node)
+            )
     return known[parse(text)]
 
 
@@ -564,7 +599,11 @@ def _hypotenuse(row: Operator, args: Sequence[Bounds]) -> Bounds:
 _EVEN = frozenset({"cosh", "i0e"})
 
 #: Where |x·f'| is at most so many times |f|; waves are reduced exactly, however far out.
-_CONDITION = dict.fromkeys(("sin", "cos"), 0) | dict.fromkeys(("tanh", "erf", "atan", "asinh", "i0e", "i1e"), 1) | {"i0e_minus_i1e": 2}
+_CONDITION = (
+    dict.fromkeys(("sin", "cos"), 0)
+    | dict.fromkeys(("tanh", "erf", "atan", "asinh", "i0e", "i1e"), 1)
+    | {"i0e_minus_i1e": 2}
+)
 
 #: At most so steep are the waves, and Bessel's functions (DLMF 10.29).
 _STEEPEST = {"sin": 1.0, "cos": 1.0, "i1e": 0.5, "i0e_minus_i1e": 1.5, "i1e_slope": 1.0}
@@ -595,7 +634,7 @@ _ROWS: dict[str, Callable[[Operator, Sequence[Bounds]], Bounds]] = {
 }
 
 
-# --- balls -------------------------------------------------------------------------------------------------------------
+# --- balls ------------------------------------------------------------------------------------------------------------
 
 
 def real_values(expression: Expr, x: Floats, bits: int = 256) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -620,7 +659,8 @@ def _by_intervals(expression: Expr, x: Floats, form: Format, found: Floats, plac
         if end - first < _MANY:
             continue
         tries += 1
-        low, high = Region(*(Fraction(float(x[order[k]])) for k in (first, end - 1)), bits=256).bounds(expression)
+        ends = [Fraction(float(x[order[k]])) for k in (first, end - 1)]
+        low, high = Region(ends[0], ends[1], bits=256).bounds(expression)
         value = float(form.rounded(_outward(low, -math.inf)))
         if value == float(form.rounded(_outward(high, math.inf))):
             done[order[first:end]] = True

@@ -89,7 +89,9 @@ def nearest(value: Any, form: Format) -> float:
     return -found if sign else found
 
 
-def wrong_entries(text: str, dtype: torch.dtype, rng: random.Random) -> tuple[list[tuple[float, float, float]], int, int]:
+def wrong_entries(
+    text: str, dtype: torch.dtype, rng: random.Random
+) -> tuple[list[tuple[float, float, float]], int, int]:
     """(x, entry, true value) where they differ, and how many were checked and how many mpmath did not tell."""
     expression, form, x = actc.parse(text), TYPES[dtype], numbers(dtype)
     found = rounded(expression, x, form)
@@ -131,18 +133,24 @@ def main() -> int:
         print(name, len(each), quantiles(each), "slowest:", slowest[name][1])
     rng = random.Random(chosen.seed)
     checks = []
-    for text in track(rng.sample(classes, min(chosen.check, len(classes))), "checking", disable=not sys.stderr.isatty()):
+    for text in track(
+        rng.sample(classes, min(chosen.check, len(classes))), "checking", disable=not sys.stderr.isatty()
+    ):
         for dtype in TYPES:
             wrong, told, untold = wrong_entries(text, dtype, rng)
             checks.append({"text": text, "dtype": str(dtype), "told": told, "untold": untold, "wrong": wrong})
             if wrong:
                 print("wrong:", text, dtype, wrong[:3], len(wrong), flush=True)
     told, bad = sum(c["told"] for c in checks), [c for c in checks if c["wrong"]]
-    print(f"checked {told} entries of {len(checks)} tables, {sum(c['untold'] for c in checks)} not told; {len(bad)} tables wrong")
+    print(
+        f"checked {told} entries of {len(checks)} tables, {sum(c['untold'] for c in checks)} not told; {len(bad)} tables wrong"
+    )
     if chosen.json:
         machine = {"processor": platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
         facts = {"machine": machine, "date": time.strftime("%Y-%m-%d"), "step": chosen.step}
-        timing = {name: {**quantiles(each), "tables": len(each), "slowest": slowest[name][1]} for name, each in times.items()}
+        timing = {
+            name: {**quantiles(each), "tables": len(each), "slowest": slowest[name][1]} for name, each in times.items()
+        }
         chosen.json.write_text(json.dumps({**facts, "limits": LIMITS, "times": timing, "checks": checks}, indent=1))
     return 1 if bad else 0
 

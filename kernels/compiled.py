@@ -31,9 +31,9 @@ def compile(
 
     `activation` is a text, an `Expr`, an item of `actc.library`, or what this function returned. With `safe`, finite
     inputs give finite outputs and finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend`
-    is "auto", "aten", "table" (for one 16-bit input) or "triton". torch.compile is given composed torch operations, so that it can fuse them with their
-    neighbours; with `opaque`, one operation that runs on the backend, as without torch.compile: not fused, but with the
-    same bits.
+    is "auto", "aten", "table" (for one 16-bit input) or "triton". torch.compile is given composed torch operations, so
+    that it can fuse them with their neighbours; with `opaque`, one operation that runs on the backend, as without
+    torch.compile: not fused, but with the same bits.
 
     Raises `ParseError` for a text that is no expression, `UnknownBackendError` for an unknown backend, and
     `ArgumentError` for the rest that cannot be.

@@ -130,5 +130,3 @@ def within_(out: Tensor) -> Tensor:
     """Infinities become the largest finite numbers; NaN stays."""
     largest = torch.finfo(out.dtype).max
     return out.clamp_(-largest, largest)
-
-

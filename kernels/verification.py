@@ -1,8 +1,8 @@
 """How far a compiled activation is from the real function: in units in the last place, over every input or a sample.
 
 16-bit results are compared with the real value rounded once; float32 results with the real value itself, of which
-float64 knows enough: bounds of its error are computed for every input of a sample and, of all inputs, for every 4,096th,
-between which they change little. Where an error that float64 cannot exclude would be the largest, balls decide.
+float64 knows enough: bounds of its error are computed for every input of a sample and, of all inputs, for every
+4,096th, between which they change little. Where an error that float64 cannot exclude would be the largest, balls decide.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def verify(
     """
     f = activation if isinstance(activation, CompiledActivation) else compile(activation, backend=backend)
     if f.parameters or len(f.variables) > 1:
-        raise ArgumentError(f"verify takes a function of one input, and {f.expr} has {', '.join(f.variables + f.parameters)}")
+        raise ArgumentError(
+            f"verify takes a function of one input, and {f.expr} has {', '.join(f.variables + f.parameters)}"
+        )
     if dtype in FORMATS:
         sums = [_Sum(), _Sum()]
         x = torch.from_numpy(numbers(dtype)).to(dtype)
@@ -138,7 +140,11 @@ def _sixteen_bits(f: CompiledActivation, x: Tensor, dtype: torch.dtype, device: 
         true = rounded(expression, at, form).values
         if saturates(expression):
             true = np.clip(true, -form.largest, form.largest)
-        saved = np.isfinite(at) & ~np.isfinite(rounded(plain, at, form).values) if plain is not expression else np.zeros(at.shape, bool)
+        saved = (
+            np.isfinite(at) & ~np.isfinite(rounded(plain, at, form).values)
+            if plain is not expression
+            else np.zeros(at.shape, bool)
+        )
         yield distance(got, true, form), saved, 0
 
 
@@ -188,7 +194,12 @@ def _columns(x: Floats) -> npt.NDArray[np.intp]:
 
 
 def _float32(
-    f: CompiledActivation, every: bool, samples: int, seed: int, device: torch.device | str, progress: Callable[[int], None]
+    f: CompiledActivation,
+    every: bool,
+    samples: int,
+    seed: int,
+    device: torch.device | str,
+    progress: Callable[[int], None],
 ) -> list[_Sum]:
     sums = [_Sum(), _Sum()]
     roots = [(expression, stabilised(expression), plain) for expression, plain in _roots(f)]
@@ -222,7 +233,9 @@ def _float32(
     return sums
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[Bits], Any], items: Iterator[Bits], count: int) -> Iterator[Any]:
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Bits], Any], items: Iterator[Bits], count: int
+) -> Iterator[Any]:
     """`pool.map` that holds no more than `count` results."""
     waiting = []
     for item in items:
@@ -232,9 +245,7 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Bits], Any], items: Ite
     yield from (each.result() for each in waiting)
 
 
-def _compared(
-    got: Floats, x: Floats, expression: Expr, stable: Expr, plain: Expr, worst: float, every: bool
-) -> _Found:
+def _compared(got: Floats, x: Floats, expression: Expr, stable: Expr, plain: Expr, worst: float, every: bool) -> _Found:
     """Errors at float32 inputs, those inputs where safety had to act, and how many errors may be above `worst` and
     the largest of these."""
     true, doubt = _known_between(stable, x) if every else _known(stable, x)
@@ -256,13 +267,14 @@ def _compared(
             true[open_] = np.clip(true[open_], -FLOAT32.largest, FLOAT32.largest)
         errors[open_], margin[open_] = distance(got[open_], true[open_], FLOAT32), _in_units(doubt[open_], true[open_])
     least = max(worst, float(np.max(errors, initial=0.0, where=margin <= _NEGLIGIBLE)))
-    open_ = (margin > _NEGLIGIBLE) & ~(errors + margin <= least)
+    unknown = (margin > _NEGLIGIBLE) & ~(errors + margin <= least)
     # What is not known well enough is no error that was seen.
-    errors = np.where(open_, np.maximum(np.where(np.isfinite(errors - margin), errors - margin, 0.0), 0.0), errors)
+    seen = np.where(np.isfinite(errors - margin), np.maximum(errors - margin, 0.0), 0.0)
+    errors = np.where(unknown, seen, errors)
     saved = np.zeros(x.shape, bool)
     if plain is not expression:
         saved = np.isfinite(x) & ~(np.abs(written(plain, x)) < FLOAT32.end)
-    return errors, saved, int(open_.sum())
+    return errors, saved, int(unknown.sum())
 
 
 def _in_units(doubt: Floats, true: Floats) -> Floats:
@@ -278,7 +290,10 @@ def _known(expression: Expr, x: Floats) -> tuple[Floats, Floats]:
     doubt = np.where(held.state == UNKNOWN, math.inf, np.where(held.low == held.high, 0.0, held.high - middle))
     # Infinity begins where float32 ends, for the reference too.
     beyond = (np.minimum(np.abs(held.low), np.abs(held.high)) > 2.0**128) & (np.sign(held.low) == np.sign(held.high))
-    middle, doubt = np.where(beyond, held.low * math.inf, middle), np.where(beyond & np.isfinite(doubt) | beyond, 0.0, doubt)
+    middle, doubt = (
+        np.where(beyond, held.low * math.inf, middle),
+        np.where(beyond & np.isfinite(doubt) | beyond, 0.0, doubt),
+    )
     undefined = held.state == UNDEFINED
     return np.where(undefined, math.nan, middle), np.where(undefined, 0.0, doubt)
 

@@ -43,12 +43,12 @@ def nearest(value: Any, form: Format) -> float:
     return -found if sign else found
 
 
-def disagreement(expression: Expr, x: np.ndarray, form: Format) -> list[tuple[float, float, float]]:
+def disagreement(expression: Expr, x: np.ndarray, form: Format, digits: int = 60) -> list[tuple[float, float, float]]:
     """Inputs at which the rounded value is not mpmath's; infinities may differ in sign, where they are poles."""
     found = rounded(expression, x, form).values
     wrong = []
     for number, value in zip(x.tolist(), found.tolist(), strict=True):
-        true = nearest(expression.evaluate_mp(digits=60, x=number), form)
+        true = nearest(expression.evaluate_mp(digits=digits, x=number), form)
         pole = math.isinf(value) and math.isinf(true)
         if not (value == true or (math.isnan(value) and math.isnan(true)) or pole):
             wrong.append((number, value, true))
@@ -71,7 +71,9 @@ def test_formats(form: Format) -> None:
     values = np.ldexp(rng.uniform(-2, 2, 3000), rng.integers(form.least - 30, form.most + 3, 3000))
     middles = form.rounded(values[:1000])
     units = np.exp2(np.maximum(np.frexp(middles)[1] - 1, form.least) - form.digits)
-    values = np.concatenate([values, middles + units, np.nextafter(middles + units, 9e99), [0.0, form.end, form.largest]])
+    values = np.concatenate(
+        [values, middles + units, np.nextafter(middles + units, 9e99), [0.0, form.end, form.largest]]
+    )
     values = values[np.isfinite(values)]
     for value, found in zip(values.tolist(), form.rounded(values).tolist(), strict=True):
         assert found == nearest(mpmath.mpf(value), form), value
@@ -102,8 +104,8 @@ def test_compositions(expression: Expr, seed: int) -> None:
 
 #: Cancellation, poles, jumps, ends of domains, saturation to the last digit, underflow, powers of negative bases.
 AWKWARD = [
-    "x - tanh(x)", "tanh(x) - erf(x)", "log(sigmoid(x))", "cosh(x)/sinh(x)", "sqrt(x)*sqrt(x)", "1/(x - 1)", "1/relu(x)",
-    "x*(1/x)", "floor(3*tanh(x))", "sign(x - 1/3)", "where(x < 1/3, 1/x, x**5)", "x**7", "(-2)**x", "tanh(x)**x",
+    "x - tanh(x)", "tanh(x) - erf(x)", "log(sigmoid(x))", "cosh(x)/sinh(x)", "sqrt(x)*sqrt(x)", "1/(x - 1)",
+    "1/relu(x)", "x*(1/x)", "floor(3*tanh(x))", "sign(x - 1/3)", "where(x < 1/3, 1/x, x**5)", "x**7", "(-2)**x", "tanh(x)**x",
     "sinh(x)**cosh(x)", "exp(x)**sigmoid(x)", "asin(x)", "log(x)/log1p(x)", "acos(x) - 1", "softplus(-x)/erfc(x)",
     "sin(100*x)", "0*(1/x)", "max(log(x), -1)", "where(log(x) < 0, 1, 2)", "0/0", "1/0", "pi", "1.00390625", "x/3",
     "hypot(x, x/7)", "i0e(x)*i1e(x)", "1.00390625*x", "gelu_tanh(x)/gelu(x)",
@@ -140,6 +142,16 @@ def test_ties(form: Format) -> None:
     assert rounded(actc.parse("x**3"), np.array([7.0]), BFLOAT16).values[0] == 344  # 343 is a tie; the even side
     assert rounded(actc.parse("x**3 + 10**-9"), np.array([7.0]), BFLOAT16).values[0] == 344
     assert rounded(actc.parse("x**3 - 10**-9"), np.array([7.0]), BFLOAT16).values[0] == 342
+
+
+@pytest.mark.parametrize("text", ["sigmoid(x) + elu(x)", "x + 2 - sigmoid(x)", "x - tanh(x)/2", "x + erfc(x)"])
+def test_values_just_beside_ties(text: str) -> None:
+    """Closer to the middle of two numbers than float64 can tell, on one side of it or the other."""
+    expression = actc.parse(text)
+    for form, numbers in ((BFLOAT16, [446.0, 502.0, 261.0, -131.5]), (FLOAT16, [63.34375, 70.03125, 129.0625, -33.0])):
+        assert not disagreement(expression, np.array(numbers), form, digits=400)
+        x = sample(form, 8, 1)
+        assert not disagreement(expression, x[np.abs(x) < 500], form, digits=400)
 
 
 def test_ends_of_the_range() -> None:

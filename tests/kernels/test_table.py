@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,9 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("text", ["x", "relu(x)", "abs(x)*2", "x*x/4", "floor(x/4)", "where(x > 1, x - 1, -x)", "sign(x)"])
+@pytest.mark.parametrize(
+    "text", ["x", "relu(x)", "abs(x)*2", "x*x/4", "floor(x/4)", "where(x > 1, x - 1, -x)", "sign(x)"]
+)
 def test_every_input_of_what_float64_computes_exactly(text: str, dtype: torch.dtype) -> None:
     """Infinities, every NaN and both zeros among them."""
     x, grad = every_input(dtype), every_input(dtype).flip(0)
@@ -118,7 +121,12 @@ def test_what_tables_cannot_hold() -> None:
 def test_tables_are_made_when_needed_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     rounded = table.rounded
-    monkeypatch.setattr(table, "rounded", lambda e, x, form: made.append(str(e)) or rounded(e, x, form))
+
+    def watched(expression: actc.Expr, *rest: Any) -> Any:
+        made.append(str(expression))
+        return rounded(expression, *rest)
+
+    monkeypatch.setattr(table, "rounded", watched)
     monkeypatch.setattr(table, "values", Cache(table._values, size=2))
     f = compile("x*0.37", backend="table")
     x = torch.ones(2).half().requires_grad_()
@@ -137,7 +145,8 @@ def test_tables_are_made_when_needed_and_forgotten(monkeypatch: pytest.MonkeyPat
 def test_threads() -> None:
     x = every_input(torch.bfloat16)
     found: list[Tensor] = []
-    threads = [threading.Thread(target=lambda: found.append(compile("tanh(x)/3", backend="table")(x))) for _ in range(4)]
+    f = compile("tanh(x)/3", backend="table")
+    threads = [threading.Thread(target=lambda: found.append(f(x))) for _ in range(4)]
     for each in threads:
         each.start()
     for each in threads:
