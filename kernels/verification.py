@@ -2,7 +2,8 @@
 
 16-bit results are compared with the real value rounded once; float32 results with the real value itself, of which
 float64 knows enough: bounds of its error are computed for every input of a sample and, of all inputs, for every
-4,096th, between which they change little. Where an error that float64 cannot exclude would be the largest, balls decide.
+4,096th, between which they change little. Where an error that float64 cannot exclude would be the largest, balls
+decide.
 """
 
 from __future__ import annotations
