@@ -13,23 +13,33 @@ from .triton_backend import BLOCK, WARPS, require_device
 
 
 @triton.jit
-def take(out_pointer, table_pointer, index_pointer, numel, length, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """out = table[index], a table for each `length` elements."""
-    places = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = places < numel
-    index = tl.load(index_pointer + places, mask=mask, other=0).to(tl.int64) & 0xFFFF
-    found = tl.load(table_pointer + places // length * 65536 + index, mask=mask)
-    tl.store(out_pointer + places, found, mask=mask)
+def take(  # type: ignore[no-untyped-def]
+    out_pointer, table_pointer, index_pointer, numel, length, SLICED: tl.constexpr, BLOCK: tl.constexpr
+):
+    """out = table[index]; SLICED: a table for each `length` elements."""
+    start = tl.program_id(0).to(tl.int64) * BLOCK
+    lanes = tl.arange(0, BLOCK)
+    mask = start + lanes < numel
+    index = tl.load(index_pointer + start + lanes, mask=mask, other=0).to(tl.int32) & 0xFFFF
+    if SLICED:
+        index = (start + lanes) // length * 65536 + index
+    found = tl.load(table_pointer + index, mask=mask)
+    tl.store(out_pointer + start + lanes, found, mask=mask)
 
 
 @triton.jit
-def take_times(out_pointer, table_pointer, index_pointer, grad_pointer, numel, length, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def take_times(  # type: ignore[no-untyped-def]
+    out_pointer, table_pointer, index_pointer, grad_pointer, numel, length, SLICED: tl.constexpr, BLOCK: tl.constexpr
+):
     """out = table[index]*grad, rounded once."""
-    places = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = places < numel
-    index = tl.load(index_pointer + places, mask=mask, other=0).to(tl.int64) & 0xFFFF
-    slope = tl.load(table_pointer + places // length * 65536 + index, mask=mask)
-    grad = tl.load(grad_pointer + places, mask=mask).to(tl.float64)
+    start = tl.program_id(0).to(tl.int64) * BLOCK
+    lanes = tl.arange(0, BLOCK)
+    mask = start + lanes < numel
+    index = tl.load(index_pointer + start + lanes, mask=mask, other=0).to(tl.int32) & 0xFFFF
+    if SLICED:
+        index = (start + lanes) // length * 65536 + index
+    slope = tl.load(table_pointer + index, mask=mask)
+    grad = tl.load(grad_pointer + start + lanes, mask=mask).to(tl.float64)
     # Exact; rounded to odd on the way through float32, so that the last rounding sees what was cut off.
     product = grad * slope.to(tl.float64)
     near = product.to(tl.float32)
@@ -38,7 +48,7 @@ def take_times(out_pointer, table_pointer, index_pointer, grad_pointer, numel, l
     outwards = (rest > 0) == (product > 0)
     uneven = (rest == rest) & (rest != 0) & ((bits & 1) == 0) & (tl.abs(near) < float("inf"))
     bits += tl.where(uneven, tl.where(outwards, 1, -1), 0)
-    tl.store(out_pointer + places, bits.to(tl.float32, bitcast=True), mask=mask)
+    tl.store(out_pointer + start + lanes, bits.to(tl.float32, bitcast=True), mask=mask)
 
 
 def launch(table: Tensor, indices: Tensor, grad: Tensor | None, out: Tensor, slices: int) -> None:
@@ -49,4 +59,4 @@ def launch(table: Tensor, indices: Tensor, grad: Tensor | None, out: Tensor, sli
     function: Any = take if grad is None else take_times
     read = (table, indices) if grad is None else (table, indices, grad)
     with torch.cuda.device_of(indices):
-        function[grid](out, *read, numel, numel // slices, BLOCK=BLOCK, num_warps=WARPS)
+        function[grid](out, *read, numel, numel // slices, SLICED=slices > 1, BLOCK=BLOCK, num_warps=WARPS)

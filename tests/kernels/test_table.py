@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +165,33 @@ def test_take_reads_bits_without_sign() -> None:
     out = torch.empty(5, dtype=torch.bfloat16)
     take(table_, indices, out)
     assert out.view(torch.int16).tolist() == [0, 1, 32767, -32768, -1]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton")
+def test_lookups_on_a_gpu(tmp_path: Path) -> None:
+    """Under Triton's interpreter."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "TRITON_CACHE_DIR": str(tmp_path)}
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/kernels/gathers.py"]
+    ran = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment)
+    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton")
+@pytest.mark.parametrize("backward", [False, True])
+def test_lookups_compile_for_a_gpu(backward: bool) -> None:
+    """For sm_90, without spills; indices are read and results stored 16 bytes at once."""
+    from actc.kernels import gathers, machine_code
+    from actc.kernels.triton_backend import BLOCK
+
+    signature = {"out_pointer": "*bf16", "table_pointer": "*bf16", "index_pointer": "*i16"}
+    if backward:
+        signature |= {"table_pointer": "*fp32", "grad_pointer": "*bf16"}
+    signature |= {"numel": "i32", "length": "i32"}
+    kernel = gathers.take_times if backward else gathers.take
+    for sliced in (False, True):
+        assert machine_code.report(kernel, signature, {"SLICED": sliced, "BLOCK": BLOCK}, 8).spills == 0
+    found = machine_code.report(kernel, signature, {"SLICED": False, "BLOCK": BLOCK}, 8)
+    assert found.load_bytes.count(16) == (2 if backward else 1) and found.store_bytes == (16,)
 
 
 def test_never_seen_expressions_of_the_library() -> None:
