@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from actc.derivatives import derivative
 from actc.evaluation import constant_value, value_at
-from actc.expr import Expr, apply, postorder, symbol
+from actc.expr import Expr, apply, constant, postorder, rebuild, symbol
 from actc.operators import Operator, operator
 from actc.parsing import parse
 from actc.program import Program
@@ -115,6 +115,8 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
     At ±∞, NaN and −0 they are what the text as written gives in float64; so are infinities at poles, and the sign of
     a zero.
     """
+    if not expression.symbols and len(x) > 1:
+        return Rounded(np.full(x.shape, rounded(expression, np.zeros(1), form).values), np.empty(0, np.intp))
     found, decided = np.empty(x.shape), ~np.isfinite(x) | ((x == 0) & np.signbit(x))
     found[decided] = form.rounded(written(expression, x[decided]))
 
@@ -215,8 +217,6 @@ def _constant(node: Expr) -> Bounds:
 
 
 def _number(value: Fraction) -> Bounds:
-    from actc.expr import constant
-
     return _constant(constant(value))
 
 
@@ -672,29 +672,20 @@ def _by_intervals(expression: Expr, x: Floats, form: Format, found: Floats, plac
 
 def _by_balls(expression: Expr, x: Floats, form: Format, defined: npt.NDArray[np.bool_]) -> Floats:
     """``defined``: where the function is known to be, so that more digits always tell."""
-    from actc.enclosures import ball, precision, value_in_balls
-
     found, waiting = np.full(len(x), math.nan), np.arange(len(x))
+    close = _by_logarithms(expression) if len(x) else expression
     for bits in _BITS:
-        if not len(waiting):
-            break
-        with precision(bits):
-            held = [value_in_balls(expression, {"x": ball(v)}) for v in x[waiting].tolist()]
-            middles = np.array([float(v.mid()) if v.is_finite() else math.nan for v in held])
-            radii = np.array([float(v.rad()) for v in held])
-            with np.errstate(all="ignore"):
-                # The float64 next to a middle that is none, and a radius that is rounded, may be on the wrong side.
-                error = radii * (1 + 4 * _U) + 2 * _U * np.abs(middles) + _TINY
-                low, high = form.rounded(middles - error), form.rounded(middles + error)
-            found[waiting] = low
-            unsettled = []
-            for k in np.flatnonzero(~(low == high)).tolist():
-                value = _rounded_ball(held[k], form)
-                if value is None:
-                    unsettled.append(waiting[k])
-                else:
-                    found[waiting[k]] = value
-        waiting = np.array(unsettled, dtype=np.intp)
+        if close is not expression and len(waiting):
+            # Equal where the function is defined; elsewhere it may be anything.
+            certain = waiting[defined[waiting]]
+            values, settled = _settled(close, x[certain], form, bits)
+            settled &= np.isfinite(values)
+            found[certain[settled]] = values[settled]
+            waiting = np.setdiff1d(waiting, certain[settled])
+        if len(waiting):
+            values, settled = _settled(expression, x[waiting], form, bits)
+            found[waiting[settled]] = values[settled]
+            waiting = waiting[~settled]
         if bits >= _ENOUGH:
             # Where no digits tell whether the function is defined, the text says what it is.
             beyond, waiting = waiting[~defined[waiting]], waiting[defined[waiting]]
@@ -703,6 +694,47 @@ def _by_balls(expression: Expr, x: Floats, form: Format, defined: npt.NDArray[np
         # Thousands of digits put it halfway between two numbers, or where an operator jumps: there it is.
         found[place] = form.rounded(np.float64(value_at(expression, float(x[place]), 40)))
     return found
+
+
+def _settled(expression: Expr, x: Floats, form: Format, bits: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Values rounded to the format by balls of so many bits, and where these tell them."""
+    from actc.enclosures import ball, precision, value_in_balls
+
+    with precision(bits):
+        held = [value_in_balls(expression, {"x": ball(v)}) for v in x.tolist()]
+        middles = np.array([float(v.mid()) if v.is_finite() else math.nan for v in held])
+        radii = np.array([float(v.rad()) for v in held])
+        with np.errstate(all="ignore"):
+            # The float64 next to a middle that is none, and a radius that is rounded, may be on the wrong side.
+            error = radii * (1 + 4 * _U) + 2 * _U * np.abs(middles) + _TINY
+            low, high = form.rounded(middles - error), form.rounded(middles + error)
+        settled = low == high
+        for k in np.flatnonzero(~settled).tolist():
+            value = _rounded_ball(held[k], form)
+            settled[k] = value is not None
+            low[k] = math.nan if value is None else value
+    return low, settled
+
+
+#: Logarithms of what is close to 1 far out, by how far it is from there.
+_LOGARITHMS = {
+    "sigmoid": "log_sigmoid(x)",
+    "tanh": "log1p(-2*sigmoid(-2*x))",
+    "erf": "log1p(-erfc(x))",
+}
+
+
+def _by_logarithms(expression: Expr) -> Expr:
+    """Its powers and logarithms of such rows by these: a ball around 1 does not tell what high powers of it are."""
+
+    def build(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        text = _LOGARITHMS.get(args[0].name) if args and args[0].kind == "apply" else None
+        if text is None or node.name not in ("log", "pow") or not args[-1].symbols:
+            return node.with_args(args)
+        logarithm = rebuild(parse(text), lambda n, a: args[0].args[0] if n.kind == "symbol" else n.with_args(a))
+        return logarithm if node.name == "log" else apply("exp", apply("mul", args[1], logarithm))
+
+    return rebuild(expression, build)
 
 
 def _rounded_ball(value: Any, form: Format) -> float | None:

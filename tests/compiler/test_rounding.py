@@ -157,6 +157,15 @@ def test_values_just_beside_ties(text: str) -> None:
         assert not disagreement(expression, x[np.abs(x) < 500], form, digits=400)
 
 
+def test_high_powers_of_what_is_close_to_one() -> None:
+    """(1 - e^-x)^(e^x) is 1/e far out, and tanh(x)^x is 1."""
+    x = np.array([800.0, 5000.0, 1e30])
+    one, almost = FLOAT32.rounded(np.array([1.0, math.exp(-1)]))
+    assert (rounded(actc.parse("sigmoid(x)**exp(x)"), x, FLOAT32).values == almost).all()
+    assert (rounded(actc.parse("erf(x)**x"), x, FLOAT32).values == one).all()
+    assert (rounded(actc.parse("exp(x)*log(sigmoid(x))"), x, FLOAT32).values == -1).all()
+
+
 def test_ends_of_the_range() -> None:
     for form in (BFLOAT16, FLOAT16):
         end = constant(Fraction(form.end))
