@@ -26,7 +26,7 @@ from actc.expr import Expr, apply, constant, postorder, rebuild, symbol
 from actc.operators import Operator, operator
 from actc.parsing import parse
 from actc.program import Program
-from actc.rules import stabilised
+from actc.rules import simplified, stabilised
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ _SLAB = 8192
 _MANY, _TRIES = 32, 64
 
 #: Bits of the balls that are tried.
-_BITS = (96, 256, 1280, 8192)
+_BITS = (96, 320, 1280, 8192)
 _ENOUGH = 1280
 
 #: From here on an exponent is even, for the oracle too: no digits tell.
@@ -143,6 +143,9 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
     if not decided.all():
         # Definitions tell the sign of what underflows.
         decide(expression, inward=True)
+    if np.count_nonzero(~decided & (states == DEFINED)) > _MANY:
+        # Exact halves, which no digits of quotients tell.
+        decide(simplified(expression))
     undecided = np.flatnonzero(~decided)
     defined = undecided[states[undecided] == DEFINED]
     if len(defined) > _MANY:
@@ -483,9 +486,10 @@ def _power(row: Operator, args: Sequence[Bounds]) -> Bounds:
     low, high = np.where(vanishes, 0.0, low), np.where(vanishes, 0.0, high)
     low, high = np.where(negative & odd, -high, low), np.where(negative & odd, -low, high)
     state, fine = _state(args), positive | vanishes | negative & whole
-    return Bounds(
-        low, high, np.where((state == DEFINED) & ~fine, np.where(negative & between, UNDEFINED, UNKNOWN), state)
-    )
+    pole = zero & np.where(b.exact, b.low < 0, b.high <= 0) & (state == DEFINED)
+    other = np.where(pole, POLE, np.where(negative & between, UNDEFINED, UNKNOWN))
+    state = np.where((state == DEFINED) & ~fine, other, state)
+    return Bounds(np.where(pole, math.inf, low), np.where(pole, math.inf, high), state)
 
 
 def _at_ends(row: Operator, args: Sequence[Bounds]) -> Bounds:

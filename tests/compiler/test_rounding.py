@@ -101,7 +101,9 @@ def test_compositions(expression: Expr, seed: int) -> None:
     for number, low, high, state in zip(x.tolist(), held.low, held.high, held.state, strict=True):
         if state == 3:
             true = expression.evaluate_mp(digits=60, x=number)
-            assert (low == high == true) or low < true < high, number
+            # mpmath has no waves of numbers of thousands of digits.
+            untold = mpmath.isnan(true) and high - low == math.inf
+            assert (low == high == true) or low < true < high or untold, number
 
 
 #: Cancellation, poles, jumps, ends of domains, saturation to the last digit, underflow, powers of negative bases.
@@ -110,6 +112,7 @@ AWKWARD = [
     "1/relu(x)", "x*(1/x)", "floor(3*tanh(x))", "sign(x - 1/3)", "where(x < 1/3, 1/x, x**5)", "x**7", "(-2)**x",
     "tanh(x)**x",
     "sinh(x)**cosh(x)", "exp(x)**sigmoid(x)", "asin(x)", "log(x)/log1p(x)", "acos(x) - 1", "softplus(-x)/erfc(x)",
+    "relu(x)**tanh(x)", "abs(x)/softsign(x)",
     "sin(100*x)", "0*(1/x)", "max(log(x), -1)", "where(log(x) < 0, 1, 2)", "0/0", "1/0", "pi", "1.00390625", "x/3",
     "hypot(x, x/7)", "i0e(x)*i1e(x)", "1.00390625*x", "gelu_tanh(x)/gelu(x)",
 ]  # fmt: skip
