@@ -30,7 +30,8 @@ from .key import Key
 from .layout import empty_result
 from .placement import CHANNEL, ELEMENT, Place, Unfit, place
 from .rounding import store_
-from .triton_source import Operand, Specification, kernel_source, module_source
+from .straight_line import Operand, Specification
+from .triton_source import kernel_source, module_source
 
 #: Elements of a program: 8 a thread at 4 warps, the fewest for accesses of 16 bytes to 16-bit tensors.
 BLOCK, WARPS = 1024, 4
