@@ -29,6 +29,7 @@ from torch import Tensor
 from .aten import AtenKernel
 from .auto import AutoKernel
 from .cache import Cache
+from .cpu import CpuKernel
 from .key import Key, derivative_key
 from .layout import empty_result, result_dtype
 from .triton_backend import TritonKernel
@@ -45,7 +46,12 @@ class Kernel(Protocol):
 
 
 #: Backends by name.
-BACKENDS: dict[str, Callable[[Key], Kernel]] = {"aten": AtenKernel, "auto": AutoKernel, "triton": TritonKernel}
+BACKENDS: dict[str, Callable[[Key], Kernel]] = {
+    "aten": AtenKernel,
+    "auto": AutoKernel,
+    "cpu": CpuKernel,
+    "triton": TritonKernel,
+}
 
 
 def _kernel(text: str) -> Kernel:

@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from actc.derivatives import derivative
 from actc.expr import Expr
@@ -50,11 +49,11 @@ class Specification:
 
 
 class Body:
-    """What a kernel computes, and in which lines. ``device`` holds the device functions, which are written with
-    ``prefix``; ``fast``: whether results of 16 bits are computed by the functions for these."""
+    """What a kernel computes, and in which lines. ``functions`` are the names of the device functions, which are
+    written with ``prefix``; ``fast``: whether results of 16 bits are computed by the functions for these."""
 
-    def __init__(self, specification: Specification, device: Any, prefix: str, fast: bool) -> None:
-        self.spec, self._device, self.prefix = specification, device, prefix
+    def __init__(self, specification: Specification, functions: frozenset[str], prefix: str, fast: bool) -> None:
+        self.spec, self._functions, self.prefix = specification, functions, prefix
         operands = specification.operands
         roots = [specification.expression]
         if specification.needed is not None:
@@ -67,7 +66,7 @@ class Body:
             self._fast = False
             self.program = self._straight(roots)
         self.compute = "float64" if wide else "float32"
-        self.names = [_own_name(each.name, i, device) for i, each in enumerate(operands)]
+        self.names = [_own_name(each.name, i, functions) for i, each in enumerate(operands)]
         self.read = [i for i, each in enumerate(operands) if each.name in self.program.inputs]
         needed = specification.needed or ()
         self.summed = [k for k, i in enumerate(needed) if operands[i].place != ELEMENT]
@@ -84,12 +83,12 @@ class Body:
         self.lines, self.values = self._written()
 
     def _straight(self, roots: Sequence[Expr]) -> Program:
-        keep = whole_rows(self._device, self._fast)
+        keep = whole_rows(self._functions, self._fast)
         return partials.program(roots, self.spec.expression, keep, lambda name: self._function(name) is not None)
 
     def _function(self, name: str) -> str | None:
         """What the module calls the function for an operator, None where it has none."""
-        return next((each for each in _functions(name, self._fast) if hasattr(self._device, each)), None)
+        return next((each for each in _functions(name, self._fast) if each in self._functions), None)
 
     def _written(self) -> tuple[list[str], list[str]]:
         lines: list[str] = []
@@ -212,10 +211,10 @@ def _truths(program: Program, single: set[str]) -> frozenset[int]:
 
 
 @functools.cache
-def whole_rows(device: Any, fast: bool) -> frozenset[str]:
-    """Rows with a definition for which the module `device` has a function all the same, `fast` ones counted."""
+def whole_rows(functions: frozenset[str], fast: bool) -> frozenset[str]:
+    """Rows with a definition for which there is a device function all the same, `fast` ones counted."""
     rows = (row for row in OPERATORS.values() if not row.primitive)
-    return frozenset(row.name for row in rows if any(hasattr(device, name) for name in _functions(row.name, fast)))
+    return frozenset(row.name for row in rows if not functions.isdisjoint(_functions(row.name, fast)))
 
 
 def _functions(name: str, fast: bool) -> list[str]:
@@ -223,11 +222,11 @@ def _functions(name: str, fast: bool) -> list[str]:
     return [f"fast_{name}", name] if fast else [name]
 
 
-def _own_name(name: str, position: int, device: Any) -> str:
+def _own_name(name: str, position: int, functions: frozenset[str]) -> str:
     """The operand's name in a kernel: its own, where that can be confused with nothing else there."""
     ordinary = re.fullmatch(r"[A-Za-z]+(_[A-Za-z]+)*_?", name) is not None
     affixes = name.startswith("grad") or name.endswith(("_pointer", "_sum"))
-    taken = name in _TAKEN or hasattr(device, name) or hasattr(builtins, name)
+    taken = name in _TAKEN or name in functions or hasattr(builtins, name)
     return name if ordinary and not affixes and not taken else f"operand{position}"
 
 

@@ -61,7 +61,7 @@ def kernel_source(specification: Specification, name: str, device: ModuleType, p
 
 class _Writer(Body):
     def __init__(self, specification: Specification, name: str, device: ModuleType, prefix: str) -> None:
-        super().__init__(specification, device, prefix, fast=True)
+        super().__init__(specification, frozenset(vars(device)), prefix, fast=True)
         self._name = name
         self._along = any(specification.operands[i].place == CHANNEL for i in self.read)
 
