@@ -18,8 +18,8 @@ from .lanes import FLOAT32, FLOAT64, INT32, INT64, Code, Language, Value, device
 
 #: What is exact, or rounded once, in either type; and the turns of trigonometric functions, which take long in float64.
 _ALIKE = frozenset(
-    ("div", "sqrt", "max", "min", "abs", "sign", "floor", "relu", "saturate", "limited", "reciprocal_near")
-    + ("sin", "cos", "tan")
+    {"div", "sqrt", "max", "min", "abs", "sign", "floor", "relu", "saturate", "limited", "reciprocal_near"}
+    | {"sin", "cos", "tan"}
 )
 
 
@@ -139,7 +139,7 @@ class CpuFunctions:
         return n, s + ((r - (s - 1.0)) + q)
 
     def _expm1_parts(self, s: Value, a: Value, missed: Value, r: Value, q: Value) -> tuple[Value, Value]:
-        """s·(1 + r + q) less what a + missed is less than s, in two numbers, the first of which is the sum in float32."""
+        """s·(r + q) + a + missed in two numbers, the first of which is the sum in float32."""
         b = s * r
         high = a + b
         low = self.tl.fma(s, q, (b - (high - a)) + missed)
