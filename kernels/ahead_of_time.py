@@ -10,8 +10,9 @@ import torch
 from . import device, machine_code
 from .compiled import CompiledActivation
 from .placement import ELEMENT, NUMBER
+from .straight_line import Operand, Specification
 from .triton_backend import BLOCK, PROGRAMS, WARPS, load
-from .triton_source import KernelSource, Operand, Specification, kernel_source, module_source
+from .triton_source import KernelSource, kernel_source, module_source
 
 #: Elements a thread holds, of NVIDIA's 32 in step.
 _PER_THREAD = BLOCK // (32 * WARPS)

@@ -29,6 +29,7 @@ from torch import Tensor
 from .aten import AtenKernel
 from .auto import AutoKernel
 from .cache import Cache
+from .cpu import CpuKernel
 from .key import Key, derivative_key
 from .layout import empty_result, result_dtype
 from .table import TableKernel
@@ -49,6 +50,7 @@ class Kernel(Protocol):
 BACKENDS: dict[str, Callable[[Key], Kernel]] = {
     "aten": AtenKernel,
     "auto": AutoKernel,
+    "cpu": CpuKernel,
     "table": TableKernel,
     "triton": TritonKernel,
 }

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .placement import ELEMENT, NUMBER
-from .triton_source import KernelSource, Operand, Specification, kernel_source
+from .straight_line import Operand, Specification
+from .triton_source import KernelSource, kernel_source
 
 if TYPE_CHECKING:
     from .compiled import CompiledActivation

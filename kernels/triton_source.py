@@ -9,26 +9,13 @@ atomics, so that two runs agree to the last bit.
 
 from __future__ import annotations
 
-import builtins
-import functools
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from actc.derivatives import derivative
-from actc.expr import Expr
-from actc.operators import OPERATORS
-from actc.program import Instruction, Program
-
-from . import partials
-from .aten import saturates
-from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
-from .ranges import ranges
+from .straight_line import SIXTEEN_BITS, Body, Specification
 
-_SIXTEEN_BITS = ("bfloat16", "float16")
 _SHORT = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 #: Largest finite numbers by the name of the type.
 _LARGEST = {
@@ -37,27 +24,6 @@ _LARGEST = {
     "bfloat16": "3.3895313892515355e38",
     "float16": "65504.0",
 }
-
-
-@dataclass(frozen=True)
-class Operand:
-    """One argument of the expression: its name there, its type ("bfloat16") and how it lies (`placement`)."""
-
-    name: str
-    dtype: str
-    place: str
-
-
-@dataclass(frozen=True)
-class Specification:
-    """What a kernel computes: the expression of the operands, stored as `dtype`, or, where `needed` names operands by
-    position, the gradients by these. `inner`: whether channels have further dimensions inside, in memory order."""
-
-    expression: Expr
-    operands: tuple[Operand, ...]
-    dtype: str
-    needed: tuple[int, ...] | None = None
-    inner: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,43 +59,11 @@ def kernel_source(specification: Specification, name: str, device: ModuleType, p
     return _Writer(specification, name, device, prefix).kernel()
 
 
-class _Writer:
+class _Writer(Body):
     def __init__(self, specification: Specification, name: str, device: ModuleType, prefix: str) -> None:
-        self._spec, self._name, self._device, self._prefix = specification, name, device, prefix
-        operands = specification.operands
-        roots = [specification.expression]
-        if specification.needed is not None:
-            roots = [derivative(specification.expression, operands[i].name) for i in specification.needed]
-        self._fast = specification.dtype in _SIXTEEN_BITS
-        self._saturate = [saturates(root) for root in roots]
-        self._program = self._straight(roots)
-        wide = specification.dtype == "float64" or not all(map(fits_float32, self._program.instructions))
-        if wide and self._fast:
-            self._fast = False
-            self._program = self._straight(roots)
-        self._compute = "float64" if wide else "float32"
-        self._names = [_own_name(each.name, i, device) for i, each in enumerate(operands)]
-        self._read = [i for i, each in enumerate(operands) if each.name in self._program.inputs]
-        needed = specification.needed or ()
-        self._summed = [k for k, i in enumerate(needed) if operands[i].place != ELEMENT]
-        self._stored = [k for k in range(len(roots)) if k not in self._summed]
-        self._form = "flat"
-        if self._summed:
-            along = any(operands[needed[k]].place == CHANNEL for k in self._summed)
-            self._form = ("rows" if specification.inner else "columns") if along else "numbers"
-        scalar = (NUMBER, CHANNEL) if self._form == "rows" else (NUMBER,)
-        self._truths = _truths(self._program, {each.name for each in operands if each.place in scalar})
-        self._ranges = ranges(self._program)
-        self._beside_logarithm = partials.beside_logarithm(self._program)
-        self._along = any(operands[i].place == CHANNEL for i in self._read)
-
-    def _straight(self, roots: Sequence[Expr]) -> Program:
-        keep = whole_rows(self._device, self._fast)
-        return partials.program(roots, self._spec.expression, keep, lambda name: self._function(name) is not None)
-
-    def _function(self, name: str) -> str | None:
-        """What the module calls the function for an operator, None where it has none."""
-        return next((each for each in _functions(name, self._fast) if hasattr(self._device, each)), None)
+        super().__init__(specification, frozenset(vars(device)), prefix, fast=True)
+        self._name = name
+        self._along = any(specification.operands[i].place == CHANNEL for i in self.read)
 
     def kernel(self) -> KernelSource:
         constants = {
@@ -137,71 +71,71 @@ class _Writer:
             "numbers": ["BLOCK", "PROGRAMS"],
             "columns": ["ROWS", "COLUMNS", "PROGRAMS"],
             "rows": ["ROWS", "COLUMNS", "PROGRAMS"],
-        }[self._form]
-        channels = self._along or self._form in ("columns", "rows")
+        }[self.form]
+        channels = self._along or self.form in ("columns", "rows")
         if channels:
             constants += ["CHANNELS", "INNER"]
         signature = self._signature()
         arguments = [*signature, *(f"{each}: tl.constexpr" for each in constants)]
-        lines = [*self._opening(), *self._loads(), *self._instructions(), *self._stores(), *self._closing()]
+        lines = [*self._opening(), *self._loads(), *self._indented(self.lines), *self._stores(), *self._closing()]
         body = "".join(f"    {line}\n" if line else "\n" for line in lines)
         text = (
             f"@triton.jit\ndef {self._name}(\n    {_wrapped(arguments)},\n):\n"
             f'    """{self._description()}"""\n{body}'
         )
-        stored, summed, read = tuple(self._stored), tuple(self._summed), tuple(self._read)
-        return KernelSource(text, stored, summed, read, self._form, self._compute, channels, signature)
+        stored, summed, read = tuple(self.stored), tuple(self.summed), tuple(self.read)
+        return KernelSource(text, stored, summed, read, self.form, self.compute, channels, signature)
 
     def _signature(self) -> dict[str, str]:
-        operands = self._spec.operands
-        types = {f"{self._result(k)}_pointer": self._stored_type(k) for k in self._stored}
-        types |= {f"{self._result(k)}_sums_pointer": self._compute for k in self._summed}
-        types |= {} if self._spec.needed is None else {"grad_pointer": self._spec.dtype}
-        types |= {f"{self._names[i]}_pointer": operands[i].dtype for i in self._read}
-        count = "numel" if self._form in ("flat", "numbers") else "outer"
+        operands = self.spec.operands
+        types = {f"{self._result(k)}_pointer": self._stored_type(k) for k in self.stored}
+        types |= {f"{self._result(k)}_sums_pointer": self.compute for k in self.summed}
+        types |= {} if self.spec.needed is None else {"grad_pointer": self.spec.dtype}
+        types |= {f"{self.names[i]}_pointer": operands[i].dtype for i in self.read}
+        count = "numel" if self.form in ("flat", "numbers") else "outer"
         return {**{name: f"*{_SHORT[dtype]}" for name, dtype in types.items()}, count: "i32"}
 
     def _stored_type(self, k: int) -> str:
-        return self._spec.dtype if self._spec.needed is None else self._spec.operands[self._spec.needed[k]].dtype
+        return self.spec.dtype if self.spec.needed is None else self.spec.operands[self.spec.needed[k]].dtype
 
     def _description(self) -> str:
-        text = str(self._spec.expression).replace("\\", "\\\\").replace('"""', "'''")
-        if self._spec.needed is None:
+        text = str(self.spec.expression).replace("\\", "\\\\").replace('"""', "'''")
+        if self.spec.needed is None:
             return text
         return f"grad times the derivatives of {text}"
 
     def _result(self, k: int) -> str:
-        return "out" if self._spec.needed is None else f"grad_{self._names[self._spec.needed[k]]}"
+        return "out" if self.spec.needed is None else f"grad_{self.names[self.spec.needed[k]]}"
 
     def _type(self, text: str) -> str:
-        return f"{text}.to(tl.{self._compute})"
+        return f"{text}.to(tl.{self.compute})"
 
     def _element(self, pointer: str, dtype: str) -> str:
         """An element at each lane, in the type that is computed in."""
         loaded = f"tl.load({pointer} + start + lanes, mask=mask)"
-        if dtype == "bfloat16" and self._compute == "float32":
-            return f"{self._prefix}widened({loaded})"
+        if dtype == "bfloat16" and self.compute == "float32":
+            return f"{self.prefix}widened({loaded})"
         return self._type(loaded)
 
     def _number_operands(self) -> list[str]:
         return [
-            f"{self._names[i]} = {self._type(f'tl.load({self._names[i]}_pointer)')}"
-            for i in self._read
-            if self._spec.operands[i].place == NUMBER
+            f"{self.names[i]} = {self._type(f'tl.load({self.names[i]}_pointer)')}"
+            for i in self.read
+            if self.spec.operands[i].place == NUMBER
         ]
 
     def _opening(self) -> list[str]:
         """Where the program is, up to `mask` and, within a loop, `start` and `lanes`."""
         numbers = self._number_operands()
         sums = self._accumulators()
-        if self._form == "flat":
+        if self.form == "flat":
             return [
                 *numbers,
                 "start = tl.program_id(0).to(tl.int64) * BLOCK",
                 "lanes = tl.arange(0, BLOCK)",
                 "mask = start + lanes < numel",
             ]
-        if self._form == "numbers":
+        if self.form == "numbers":
             return [
                 *numbers,
                 "lanes = tl.arange(0, BLOCK)",
@@ -210,8 +144,8 @@ class _Writer:
                 "    start = tl.cast(block, tl.int64) * BLOCK",
                 "    mask = start + lanes < numel",
             ]
-        channels = [self._names[i] for i in self._read if self._spec.operands[i].place == CHANNEL]
-        if self._form == "columns":
+        channels = [self.names[i] for i in self.read if self.spec.operands[i].place == CHANNEL]
+        if self.form == "columns":
             return [
                 *numbers,
                 "part = tl.program_id(0) // tl.cdiv(CHANNELS, COLUMNS)",
@@ -244,122 +178,34 @@ class _Writer:
         ]
 
     def _accumulators(self) -> list[str]:
-        shape = "(BLOCK // 8,)" if self._form == "numbers" else "(ROWS, COLUMNS)"
-        return [f"{self._result(k)}_sum = tl.zeros({shape}, tl.{self._compute})" for k in self._summed]
+        shape = "(BLOCK // 8,)" if self.form == "numbers" else "(ROWS, COLUMNS)"
+        return [f"{self._result(k)}_sum = tl.zeros({shape}, tl.{self.compute})" for k in self.summed]
 
     def _indented(self, lines: list[str]) -> list[str]:
-        return lines if self._form == "flat" else [f"    {line}" for line in lines]
+        return lines if self.form == "flat" else [f"    {line}" for line in lines]
 
     def _loads(self) -> list[str]:
         lines = []
-        if self._along and self._form in ("flat", "numbers"):
+        if self._along and self.form in ("flat", "numbers"):
             lines.append("channel = ((start % (CHANNELS * INNER)).to(tl.int32) + lanes) // INNER % CHANNELS")
-        if self._spec.needed is not None:
-            lines.append(f"grad = {self._element('grad_pointer', self._spec.dtype)}")
-        for i in self._read:
-            name, place = self._names[i], self._spec.operands[i].place
+        if self.spec.needed is not None:
+            lines.append(f"grad = {self._element('grad_pointer', self.spec.dtype)}")
+        for i in self.read:
+            name, place = self.names[i], self.spec.operands[i].place
             if place == ELEMENT:
-                lines.append(f"{name} = {self._element(f'{name}_pointer', self._spec.operands[i].dtype)}")
-            elif place == CHANNEL and self._form in ("flat", "numbers"):
+                lines.append(f"{name} = {self._element(f'{name}_pointer', self.spec.operands[i].dtype)}")
+            elif place == CHANNEL and self.form in ("flat", "numbers"):
                 lines.append(f"{name} = {self._type(f'tl.load({name}_pointer + channel)')}")
         return self._indented(lines)
 
-    def _instructions(self) -> list[str]:
-        lines: list[str] = []
-        code: list[str] = []
-        counts: dict[str, int] = {}
-        names = {each.name: own for each, own in zip(self._spec.operands, self._names, strict=True)}
-        for i, instruction in enumerate(self._program.instructions):
-            if instruction.op == "input":
-                code.append(names[str(instruction.name)])
-                continue
-            if instruction.op == "constant":
-                assert instruction.value is not None
-                code.append(_literal(instruction.value))
-                continue
-            counts[instruction.op] = counts.get(instruction.op, 0) + 1
-            code.append(f"{instruction.op}_{counts[instruction.op]}")
-            lines.append(f"{code[i]} = {self._right_side(i, code)}")
-        self._values = [code[o] for o in self._program.outputs]
-        return self._indented(lines)
-
-    def _right_side(self, i: int, code: Sequence[str]) -> str:
-        program, instruction = self._program, self._program.instructions[i]
-        args = [code[a] for a in instruction.args]
-        number = [program.instructions[a].op == "constant" for a in instruction.args]
-        if i in self._truths and instruction.op in _LOGIC:
-            return f" {_LOGIC[instruction.op]} ".join(args)
-        if instruction.op == "where":
-            condition = args[0] if instruction.args[0] in self._truths else f"{args[0]} != 0"
-            if number[1] and (number[2] or self._compute == "float64"):
-                args[1] = self._typed(args[1])
-            if number[2] and self._compute == "float64":
-                args[2] = self._typed(args[2])
-            return f"tl.where({condition}, {args[1]}, {args[2]})"
-        cheap = self._by_arithmetic(instruction, args)
-        if cheap is not None:
-            return cheap
-        function = self._function(instruction.op)
-        if function is None:
-            row = OPERATORS[instruction.op]
-            assert row.aten is not None and "torch" not in row.aten and "{t" not in row.aten, row.name
-            right = row.aten.format(*args)
-            if row.compares and i not in self._truths:
-                return self._type(f"({right})")
-            return right
-        given = [self._typed(a) if constant else a for a, constant in zip(args, number, strict=True)]
-        given += self._known(i)
-        return f"{self._prefix}{function}({', '.join(given)})"
-
-    def _known(self, i: int) -> list[str]:
-        """What a function may rely on, as its arguments by name."""
-        instruction = self._program.instructions[i]
-        ranges = [self._ranges[a] for a in instruction.args]
-        if instruction.op in ("pow", "pow_by_x"):
-            if ranges[0][0] >= 0 or i in self._beside_logarithm:
-                return ["negative=False"]
-            return ["short=True"] if ranges[1][0] >= -1 and ranges[1][1] <= 1 else []
-        # The reciprocal of what is larger is below the normal range.
-        most = math.inf if instruction.op == "div_by_x" else 2.0**126
-        if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
-            return ["near=True"]
-        if instruction.op == "hypot" and ranges[1][0] >= 2.0**-40 and ranges[1][1] <= 2.0**40:
-            return ["moderate=True"]
-        return []
-
-    def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
-        """Division as a multiplication, where that is exact or accurate enough; powers as products; and signs."""
-        if not instruction.args:
-            return None
-        name, last = instruction.op, self._program.instructions[instruction.args[-1]].value
-        if name == "neg":
-            # In Triton 3.6, -x is 0 - x, and so the zero of the wrong sign.
-            return f"-1.0 * {args[0]}"
-        if name == "div" and last and math.isfinite(last):
-            exact = abs(math.frexp(last)[0]) == 0.5 and fits_float32(Instruction("constant", value=1 / last))
-            return f"{args[0]} * {_literal(1 / last)}" if exact or self._fast else None
-        if name == "div" and self._compute == "float32":
-            low, high = self._ranges[instruction.args[1]]
-            first = self._program.instructions[instruction.args[0]].value
-            # Of what is larger than that, the reciprocal is below the normal range.
-            if low >= 2.0**-126 and (high <= 2.0**126 or (first is not None and abs(first) <= 1)):
-                reciprocal = f"{self._prefix}reciprocal_near({args[1]})"
-                return reciprocal if first == 1 else f"{args[0]} * {reciprocal}"
-        products = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 4.0: "({0} * {0}) * ({0} * {0})"}
-        return products[last].format(args[0]) if name == "pow" and last in products else None
-
-    def _typed(self, literal: str) -> str:
-        """A constant of the type that is computed in: by itself it would be float32, or whatever holds it."""
-        return f"tl.full((), {literal}, tl.{self._compute})"
-
     def _stores(self) -> list[str]:
         lines = []
-        for k, (value, limited) in enumerate(zip(self._values, self._saturate, strict=True)):
+        for k, (value, limited) in enumerate(zip(self.values, self.saturate, strict=True)):
             result = self._result(k)
-            if self._spec.needed is not None:
+            if self.spec.needed is not None:
                 value = f"grad * {value}"
-            if k in self._summed:
-                if self._form == "numbers":
+            if k in self.summed:
+                if self.form == "numbers":
                     lines.append(f"{result} = tl.where(mask, {value}, 0.0)")
                     lines.append(f"{result}_sum += tl.sum(tl.reshape({result}, (BLOCK // 8, 8)), axis=1)")
                 else:
@@ -372,22 +218,22 @@ class _Writer:
                 keeps = "propagate_nan=tl.PropagateNan.ALL"
                 most = _LARGEST[dtype]
                 value = f"tl.minimum(tl.maximum({result}, -{most}, {keeps}), {most}, {keeps})"
-            if self._compute == "float64" and dtype in _SIXTEEN_BITS:
+            if self.compute == "float64" and dtype in SIXTEEN_BITS:
                 # The interpreter does not convert float64 to bfloat16.
                 value = f"({value}).to(tl.float32)"
             elif dtype == "bfloat16":
-                value = f"{self._prefix}narrowed({value})"
+                value = f"{self.prefix}narrowed({value})"
             lines.append(f"tl.store({result}_pointer + start + lanes, {value}, mask=mask)")
         return self._indented(lines)
 
     def _closing(self) -> list[str]:
         lines = []
-        for k in self._summed:
-            operand = self._spec.operands[(self._spec.needed or ())[k]]
+        for k in self.summed:
+            operand = self.spec.operands[(self.spec.needed or ())[k]]
             result = self._result(k)
             if operand.place == NUMBER:
                 lines.append(f"tl.store({result}_sums_pointer + tl.program_id(0), tl.sum({result}_sum))")
-            elif self._form == "columns":
+            elif self.form == "columns":
                 lines.append(f"{result}_sum = tl.sum({result}_sum, axis=0)")
                 lines.append(f"tl.store({result}_sums_pointer + part * CHANNELS + channel, {result}_sum, mask=inside)")
             else:
@@ -395,76 +241,9 @@ class _Writer:
         return lines
 
 
-#: What is done to truths by arithmetic on their zeros and ones, where all that counts is whether the result is zero.
-_LOGIC = {"mul": "&", "add": "|"}
-
-
-def _truths(program: Program, single: set[str]) -> frozenset[int]:
-    """Comparisons, and sums and products of such, that are used only as conditions, and so may stay boolean.
-
-    `single` are the inputs that are single numbers: Triton's interpreter cannot combine their truths with others'.
-    """
-    instructions = program.instructions
-    numbers: set[int] = set()
-    truths: set[int] = set()
-    for i, each in enumerate(instructions):
-        if each.op == "constant" or (each.name in single if each.op == "input" else numbers.issuperset(each.args)):
-            numbers.add(i)
-        alike = len({a in numbers for a in each.args}) == 1
-        compares = each.op in OPERATORS and OPERATORS[each.op].compares
-        if compares or (each.op in _LOGIC and alike and truths.issuperset(each.args)):
-            truths.add(i)
-    truths.difference_update(program.outputs)
-    count = -1
-    while count != len(truths):
-        count = len(truths)
-        for i, each in enumerate(instructions):
-            if i in truths and each.op in _LOGIC and truths.issuperset(each.args):
-                continue
-            if each.op in _LOGIC:
-                truths.discard(i)
-            truths.difference_update(each.args[each.op == "where" :])
-    return frozenset(truths)
-
-
 def module_source(kernels: Sequence[str]) -> str:
     """A module that holds kernels."""
     return "import triton\nimport triton.language as tl\n\nfrom actc.kernels import device\n\n\n" + "\n\n".join(kernels)
-
-
-@functools.cache
-def whole_rows(device: ModuleType, fast: bool) -> frozenset[str]:
-    """Rows with a definition for which the module `device` has a function all the same, `fast` ones counted."""
-    rows = (row for row in OPERATORS.values() if not row.primitive)
-    return frozenset(row.name for row in rows if any(hasattr(device, name) for name in _functions(row.name, fast)))
-
-
-def _functions(name: str, fast: bool) -> list[str]:
-    """What an operator's function may be called, the best first."""
-    return [f"fast_{name}", name] if fast else [name]
-
-
-def _own_name(name: str, position: int, device: ModuleType) -> str:
-    """The operand's name in a kernel: its own, where that can be confused with nothing else there."""
-    ordinary = re.fullmatch(r"[A-Za-z]+(_[A-Za-z]+)*_?", name) is not None
-    affixes = name.startswith("grad") or name.endswith(("_pointer", "_sum"))
-    taken = name in _TAKEN or hasattr(device, name) or hasattr(builtins, name)
-    return name if ordinary and not affixes and not taken else f"operand{position}"
-
-
-#: Names that kernels use for themselves.
-_TAKEN = {
-    *("triton", "tl", "device", "out", "start", "lanes", "mask", "numel", "outer", "block", "part", "channel"),
-    *("inside", "row", "column", "across", "first_row", "first_column"),
-    *("BLOCK", "PROGRAMS", "ROWS", "COLUMNS", "CHANNELS", "INNER"),
-}
-
-
-def _literal(value: float) -> str:
-    if math.isfinite(value):
-        return repr(value) if math.copysign(1, value) > 0 else f"({value!r})"
-    text = 'float("nan")' if value != value else f'float("{"inf" if value > 0 else "-inf"}")'
-    return text
 
 
 def _wrapped(arguments: list[str]) -> str:

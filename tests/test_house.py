@@ -17,7 +17,7 @@ import actc
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("kernels", "init", "search")
 FACES = {"actc", "actc.cli", "actc.__main__"}
-HEAVY = {"flint", "matplotlib", "mpmath", "numba", "scipy", "sklearn", "sympy", "torch", "triton"}
+HEAVY = {"flint", "llvmlite", "matplotlib", "mpmath", "scipy", "sklearn", "sympy", "torch", "triton"}
 DISTRIBUTION = {"flint": "python-flint", "sklearn": "scikit-learn"}
 
 
@@ -101,7 +101,7 @@ def test_each_room_imports_only_what_it_may() -> None:
         for name in imports(path, module):
             assert name not in FACES, f"{module} imports a face: take the name from the module that defines it"
             if room == "actc":
-                assert name.partition(".")[0] not in {"torch", "triton", "numba"}, f"{module} imports {name}"
+                assert name.partition(".")[0] not in {"torch", "triton", "llvmlite"}, f"{module} imports {name}"
             for other in rooms - may_import[room]:
                 assert not f"{name}.".startswith(f"{other}."), f"{module} imports {name}"
 

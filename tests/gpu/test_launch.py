@@ -16,7 +16,7 @@ import actc
 from actc import cli
 from actc.kernels import CompiledActivation, compile
 from actc.kernels.key import Key
-from actc.kernels.triton_backend import TritonKernel
+from actc.kernels.triton_backend import TritonKernel, _Plan
 
 SWISH = "x*sigmoid(beta*x)"
 TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -223,7 +223,7 @@ def test_compiled_once() -> None:
         x = seeded(batch, 64, 16, 16)
         kernel.backward(x, [x], [beta], [0, 1])
     for plan in kernel._backward_plans._values.values():
-        assert not isinstance(plan, str) and plan._start != plan._first_start
+        assert isinstance(plan, _Plan) and plan._start != plan._first_start
         functions.add(plan._function)
     (function,) = functions
     # Triton makes a variant where a number is 1, and where it is a multiple of 16.

@@ -1,4 +1,4 @@
-"""The Triton backend: its source, its machine code, files exported from it, and, by `numerics.py`, its numbers."""
+"""The Triton backend: its source, its machine code, files exported from it, and, by `interpreted.py`, its numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def interpreted(*arguments: str, folder: Path, alone: bool = False) -> subproces
 @pytest.mark.slow
 @pytest.mark.parametrize("share", ["not large", pytest.param("large", marks=pytest.mark.large)])
 def test_numbers_under_the_interpreter(share: str, tmp_path: Path) -> None:
-    path = "tests/kernels/numerics.py"
+    path = "tests/kernels/interpreted.py"
     ran = interpreted("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", share, path, folder=tmp_path)
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
@@ -43,7 +43,8 @@ def test_numbers_under_the_interpreter(share: str, tmp_path: Path) -> None:
 def test_source_reads_like_the_expression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from actc.kernels import device
     from actc.kernels.placement import ELEMENT, NUMBER
-    from actc.kernels.triton_source import Operand, Specification, kernel_source
+    from actc.kernels.straight_line import Operand, Specification
+    from actc.kernels.triton_source import kernel_source
 
     operands = (Operand("x", "float32", ELEMENT), Operand("beta", "float32", NUMBER))
     found = kernel_source(Specification(actc.parse("x*sigmoid(beta*x)"), operands, "float32"), "value", device)
@@ -129,8 +130,9 @@ def test_summing_kernels_compile(form: str) -> None:
     bytes at once."""
     from actc.kernels import device, machine_code
     from actc.kernels.placement import CHANNEL, ELEMENT, NUMBER
+    from actc.kernels.straight_line import Operand, Specification
     from actc.kernels.triton_backend import load
-    from actc.kernels.triton_source import Operand, Specification, kernel_source, module_source
+    from actc.kernels.triton_source import kernel_source, module_source
 
     place = NUMBER if form == "numbers" else CHANNEL
     operands = (Operand("x", "bfloat16", ELEMENT), Operand("beta", "float32", place))
