@@ -43,7 +43,7 @@ _MANY, _TRIES = 32, 64
 _BITS = (96, 320, 1280, 8192)
 _ENOUGH = 1280
 
-#: From here on an exponent is even, for the oracle too: no digits tell.
+#: From here on no digits tell whether an exponent is whole.
 _ENDLESS = 2.0**1000
 
 
@@ -152,9 +152,9 @@ def rounded(expression: Expr, x: Floats, form: Format) -> Rounded:
         decided[defined] = _by_intervals(stable, x[defined], form, found, defined)
     rest = np.flatnonzero(~decided)
     found[rest] = _by_balls(expression, x[rest], form, states[rest] == DEFINED)
-    poles = states == POLE
-    signs = np.flatnonzero((found == 0) | poles)
-    found[signs] = np.copysign(found[signs], written(expression, x[signs]))
+    poles, zeros = states == POLE, np.flatnonzero(found == 0)
+    found[poles] = form.rounded(written(expression, x[poles]))
+    found[zeros] = np.copysign(found[zeros], written(expression, x[zeros]))
     return Rounded(found, undecided)
 
 
@@ -479,7 +479,7 @@ def _power(row: Operator, args: Sequence[Bounds]) -> Bounds:
     low, high = np.maximum(_ends([c.low for c in corners])[0], 0.0), _ends([c.high for c in corners])[1]
     zero = a.exact & (a.low == 0)
     positive, negative = (a.low >= 0) & ~zero, (a.high <= 0) & ~zero
-    whole = b.exact & (np.floor(b.low) == b.low) | (b.low >= _ENDLESS) | (b.high <= -_ENDLESS)
+    whole = b.exact & (np.floor(b.low) == b.low)
     odd = b.exact & (np.mod(b.low, 2) == 1)
     between = np.where(b.exact, ~whole, np.floor(b.low) == np.ceil(b.high) - 1)
     vanishes = zero & np.where(b.exact, b.low > 0, b.low >= 0)
@@ -487,6 +487,8 @@ def _power(row: Operator, args: Sequence[Bounds]) -> Bounds:
     low, high = np.where(negative & odd, -high, low), np.where(negative & odd, -low, high)
     state, fine = _state(args), positive | vanishes | negative & whole
     pole = zero & np.where(b.exact, b.low < 0, b.high <= 0) & (state == DEFINED)
+    # No digits tell whether such an exponent is whole: as at a pole, it is what float64 makes of it.
+    pole |= negative & ~whole & ((b.low >= _ENDLESS) | (b.high <= -_ENDLESS)) & (state == DEFINED)
     other = np.where(pole, POLE, np.where(negative & between, UNDEFINED, UNKNOWN))
     state = np.where((state == DEFINED) & ~fine, other, state)
     return Bounds(np.where(pole, math.inf, low), np.where(pole, math.inf, high), state)
