@@ -19,15 +19,16 @@ from .triton_backend import TritonKernel, require_triton
 def choice() -> tuple[str, str]:
     """The backend of this machine's fastest device, and why."""
     if not torch.cuda.is_available():
-        return "aten", "auto: composed torch operations, which run on every device"
+        return "cpu", "auto: machine code for tensors on a CPU, composed torch operations for others"
     missing = _missing()
     if missing:
-        return "aten", f"auto: composed torch operations, since {missing}"
-    return "triton", "auto: Triton kernels for tensors on a GPU, composed torch operations for others"
+        return "aten", f"auto: composed torch operations, since {missing}; machine code for tensors on a CPU"
+    return "triton", "auto: Triton kernels for tensors on a GPU, machine code for those on a CPU"
 
 
 class AutoKernel:
-    """`TritonKernel` for tensors on a GPU, `AtenKernel` for others, each made when it is first needed."""
+    """`TritonKernel` for tensors on a GPU, `CpuKernel` on a CPU, `AtenKernel` elsewhere, each made when it is first
+    needed."""
 
     def __init__(self, key: Key) -> None:
         self._key = key
