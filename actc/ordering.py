@@ -12,11 +12,11 @@ from fractions import Fraction
 from functools import lru_cache
 
 from actc.derivatives import derivative
-from actc.enclosures import Region
+from actc.enclosures import Limits, Region, steady
 from actc.expr import Expr, apply, constant, postorder
 from actc.operators import operator
 from actc.quotients import NoQuotient, quotients
-from actc.rules import Case, named
+from actc.rules import Case, goes_one_way, is_above_zero, named
 
 End = Fraction | float
 
@@ -123,31 +123,57 @@ def _rounded_slope(node: Expr) -> bool:
 def _continuous(node: Expr, region: Region) -> bool:
     """Whether an operator can neither jump, nor have a pole, nor be undefined inside the region: only then does a sign
     of the derivative tell where the value goes."""
-    row, (low, high) = operator(node.name), region.bounds(node.args[0])
-    if row.poles and not row.usual(node.args):
+    row, first = operator(node.name), node.args[0]
+    if not steady(row, [region.bounds(a) for a in node.args]) or any(_takes(first, p, region) for p in row.poles):
         return False
-    if not row.continuous or low < row.domain[0] or high > row.domain[1] or any(low < p < high for p in row.poles):
+    low, high = region.bounds(first)
+    if low < row.domain[0] or high > row.domain[1]:
         return False
     if node.name == "div":
-        low, high = region.bounds(node.args[1])
-        return not low < 0 < high
+        return not _takes(node.args[1], 0, region)
     if node.name == "pow":
         exponent = node.args[1].value
-        if low >= 0 or exponent is None or exponent.denominator != 1:
-            return bool(low >= 0)
-        return exponent > 0 or bool(high <= 0)
+        if exponent is not None and exponent > 0:
+            return exponent.denominator == 1 or bool(low >= 0)
+        whole = exponent is not None and exponent.denominator == 1
+        return bool(low >= 0 or whole) and not _takes(first, 0, region)
     return True
 
 
-def _starts(expression: Expr, place: End, case: Case) -> bool:
-    """Whether the value, or the limit, at an end is known to be at least 0."""
-    if _at(place).bounds(expression)[0] >= 0:
+def _takes(expression: Expr, level: float, region: Region) -> bool:
+    """Whether it may have a value inside the region, and not only come near to it at an end."""
+    low, high = region.bounds(expression)
+    if low > level or high < level:
+        return False
+    # What is strictly monotone takes its bounds at ends alone.
+    if (low >= level or high <= level) and goes_one_way(expression):
+        return False
+    if level != 0 or expression.kind != "apply":
         return True
-    if isinstance(place, float):
+    if expression.name in ("mul", "neg"):
+        return any(_takes(a, 0, region) for a in expression.args)
+    if expression.name in ("div", "pow"):
+        return _takes(expression.args[0], 0, region)
+    if expression.name == "add" and all(region.bounds(a)[0] >= 0 for a in expression.args):
+        return all(_takes(a, 0, region) for a in expression.args)
+    return not is_above_zero(expression)
+
+
+def _starts(expression: Expr, place: End, case: Case) -> bool:
+    """Whether the limit at an end is known to be at least 0."""
+    limits = _limits(place)
+    if limits.bounds(expression)[0] >= 0:
+        return True
+    if isinstance(place, float) or not limits.is_reached(expression):
         return False
     # Balls around constants do not cancel; constants do.
     value = case.canonical(expression.substitute({"x": place})).value
     return value is not None and value >= 0
+
+
+@lru_cache(maxsize=4096)
+def _limits(place: End) -> Limits:
+    return Limits(place)
 
 
 @lru_cache(maxsize=4096)

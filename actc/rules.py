@@ -479,20 +479,24 @@ class Case(Knowledge):
             # sqrt(x**2) is x and -x.
             return (
                 all(low > end or high < end for end in ends)
-                or _goes_one_way(node.args[0])
-                or (ends == [0.0] and _is_above_zero(node.args[0]))
+                or goes_one_way(node.args[0])
+                or (ends == [0.0] and is_above_zero(node.args[0]))
             )
         # Off its kinks such an operator is analytic.
         return bool(row.kinks) and row.usual(node.args) and all(k <= low or k >= high for k in row.kinks)
 
 
-def _goes_one_way(a: Expr) -> bool:
+def goes_one_way(a: Expr) -> bool:
     """Whether it is strictly monotone in one name, as far as its rows tell."""
-    terms = [product for product in sum_of(a) if product]
-    if len(terms) == 1 and len(terms[0]) == 1 and terms[0][0][0].kind == "symbol" and terms[0][0][1] == 1:
+    if a.kind == "symbol":
         return True
-    row = operator(a.name) if a.kind == "apply" else None
-    return row is not None and _reaches_no_end(row) and len(a.args) == 1 and _goes_one_way(a.args[0])
+    terms = [product for product in sum_of(a) if product]
+    if len(terms) != 1 or len(terms[0]) != 1 or terms[0][0][1] != 1 or sum_of(a)[terms[0]] == 0:
+        return False
+    ((factor, _),) = terms[0]
+    if factor is not a:
+        return goes_one_way(factor)
+    return _reaches_no_end(operator(a.name)) and len(a.args) == 1 and goes_one_way(a.args[0])
 
 
 def _reaches_no_end(row: Operator) -> bool:
@@ -500,12 +504,12 @@ def _reaches_no_end(row: Operator) -> bool:
     return row.analytic and row.monotone != 0 and row.domain == (-math.inf, math.inf)
 
 
-def _is_above_zero(a: Expr) -> bool:
+def is_above_zero(a: Expr) -> bool:
     """Whether it is above 0 everywhere, isolated points included, as far as its rows tell."""
     if a.value is not None:
         return a.value > 0
     if a.name in ("add", "mul", "div"):
-        return all(map(_is_above_zero, a.args))
+        return all(map(is_above_zero, a.args))
     return a.kind == "apply" and operator(a.name).image[0] >= 0 and _reaches_no_end(operator(a.name))
 
 
