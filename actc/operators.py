@@ -205,6 +205,11 @@ class Operator:
         """Whether it is a comparison: 1 or 0, also of what is undefined."""
         return self.image == (0.0, 1.0) and self.derivative == ("0", "0")
 
+    @property
+    def has_endless_poles(self) -> bool:
+        """Whether it has more poles than ``poles`` lists, as tan has; then it has no value there."""
+        return self.analytic and not self.continuous
+
     @cached_property
     def oracle(self) -> Callable[..., Any]:
         """``mpmath`` over the reals: NaN outside the domain and for NaN arguments."""

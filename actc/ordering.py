@@ -16,7 +16,7 @@ from actc.enclosures import Limits, Region, steady
 from actc.expr import Expr, apply, constant, postorder
 from actc.operators import operator
 from actc.quotients import NoQuotient, quotients
-from actc.rules import Case, goes_one_way, is_above_zero, named
+from actc.rules import Case, may_take, named
 
 End = Fraction | float
 
@@ -124,39 +124,20 @@ def _continuous(node: Expr, region: Region) -> bool:
     """Whether an operator can neither jump, nor have a pole, nor be undefined inside the region: only then does a sign
     of the derivative tell where the value goes."""
     row, first = operator(node.name), node.args[0]
-    if not steady(row, [region.bounds(a) for a in node.args]) or any(_takes(first, p, region) for p in row.poles):
+    if not steady(row, [region.bounds(a) for a in node.args]) or any(may_take(first, p, region) for p in row.poles):
         return False
     low, high = region.bounds(first)
     if low < row.domain[0] or high > row.domain[1]:
         return False
     if node.name == "div":
-        return not _takes(node.args[1], 0, region)
+        return not may_take(node.args[1], 0, region)
     if node.name == "pow":
         exponent = node.args[1].value
         if exponent is not None and exponent > 0:
             return exponent.denominator == 1 or bool(low >= 0)
         whole = exponent is not None and exponent.denominator == 1
-        return bool(low >= 0 or whole) and not _takes(first, 0, region)
+        return bool(low >= 0 or whole) and not may_take(first, 0, region)
     return True
-
-
-def _takes(expression: Expr, level: float, region: Region) -> bool:
-    """Whether it may have a value inside the region, and not only come near to it at an end."""
-    low, high = region.bounds(expression)
-    if low > level or high < level:
-        return False
-    # What is strictly monotone takes its bounds at ends alone.
-    if (low >= level or high <= level) and goes_one_way(expression):
-        return False
-    if level != 0 or expression.kind != "apply":
-        return True
-    if expression.name in ("mul", "neg"):
-        return any(_takes(a, 0, region) for a in expression.args)
-    if expression.name in ("div", "pow"):
-        return _takes(expression.args[0], 0, region)
-    if expression.name == "add" and all(region.bounds(a)[0] >= 0 for a in expression.args):
-        return all(_takes(a, 0, region) for a in expression.args)
-    return not is_above_zero(expression)
 
 
 def _starts(expression: Expr, place: End, case: Case) -> bool:

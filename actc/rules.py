@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from actc.expr import Expr, apply, constant, postorder, symbol
@@ -25,6 +26,7 @@ from actc.normal_form import (
     Sum,
     doubts,
     expr_of,
+    is_arithmetic,
     looks_negative,
     negated,
     normal,
@@ -37,6 +39,7 @@ from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, Operator, ope
 from actc.parsing import parse
 
 if TYPE_CHECKING:
+    from actc.enclosures import Region
     from actc.samples import Sampler
 
 
@@ -123,6 +126,14 @@ def _defined_with(other: str, name: str) -> Condition:
     return lambda binding, case: (
         (needed := doubts(binding[name], case)) <= doubts(binding[other], case)
         and (not needed or finite(binding, case))
+    )
+
+
+def _needed_or_total(name: str, other: str) -> Condition:
+    """At 0, on an interval, elu is 0 without its second argument."""
+    return lambda binding, case: (
+        case.vanishes_rarely(binding[name])
+        or (case.finite(binding[other]) and total_function(binding[other], case))
     )
 
 
@@ -244,7 +255,7 @@ DECIDE = (
     rule("sign-right", "sign(a)", "1", when="a > 0", condition=_total("a")),
     rule("sign-left", "sign(a)", "-1", when="a < 0", condition=_total("a")),
     rule("elu-right", "elu(a, b)", "a", when="a >= 0", condition=_finite("b")),
-    rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0"),
+    rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0", condition=_needed_or_total("a", "b")),
     rule("selu-right", "selu(a)", f"{SELU_SCALE}*a", when="a >= 0"),
     rule("selu-left", "selu(a)", f"{SELU_SCALE}*{SELU_ALPHA}*(exp(a) - 1)", when="a <= 0"),
     rule("where-above", "where(a > b, c, d)", "c", when="a > b", condition=_total("a", "b")),
@@ -393,6 +404,7 @@ class Case(Knowledge):
 
         super().__init__()
         self.low, self.high = low, high
+        self._pieces: dict[tuple[Fraction | float, Fraction | float], Case] = {}
         self.region = Region(low, high)
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
 
@@ -437,22 +449,54 @@ class Case(Knowledge):
         return self.region.bounds(named(a)) if self.finite(a) else self.region.anything
 
     def _has_few_zeros(self, a: Expr) -> bool:
-        return super()._has_few_zeros(a) or (
-            # elu(x) is x on one side and analytic on the other.
-            a.symbols == {"x"}
-            and self.low < 0 < self.high
-            and all(half.vanishes_rarely(half.canonical(a)) for half in self._halves)
-        )
+        if super()._has_few_zeros(a):
+            return True
+        if a.symbols != {"x"}:
+            return False
+        # elu(x) is x on one side and analytic on the other, exp(1/(x - 1)) analytic on both.
+        ends = sorted({p for p in (Fraction(0), *_poles_on_lines(a)) if self.low < p < self.high})
+        pieces = (self._piece(low, high) for low, high in pairwise((self.low, *ends, self.high)))
+        return bool(ends) and all(piece.vanishes_rarely(piece.canonical(a)) for piece in pieces)
 
-    @cached_property
-    def _halves(self) -> tuple[Case, Case]:
-        return Case(self.low, Fraction(0)), Case(Fraction(0), self.high)
+    def _piece(self, low: Fraction | float, high: Fraction | float) -> Case:
+        if (low, high) not in self._pieces:
+            self._pieces[low, high] = Case(low, high)
+        return self._pieces[low, high]
 
     def varies(self, a: Expr) -> bool:
-        """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
-        if not a.symbols or not all(self._smooth(node) for node in postorder(a)):
+        """Whether it is known to take no value but at isolated points: it is no constant, and one analytic function
+        but for poles."""
+        if not a.symbols or not self._is_one_function(a):
             return False
         return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
+
+    def _is_one_function(self, a: Expr) -> bool:
+        """Whether it is meromorphic. Beyond a pole of its argument, other operators than those of arithmetic go on as
+        another function: atan(1/x) + atan(x) is π/2 and -π/2, and atan(tan(x)) is x for small x alone."""
+        poles: set[Expr] = set()
+        for node in postorder(a):
+            if not self._smooth(node):
+                return False
+            below = not poles.isdisjoint(node.args)
+            if below and not is_arithmetic(node):
+                return False
+            if below or self._has_poles(node):
+                poles.add(node)
+        return True
+
+    def _has_poles(self, node: Expr) -> bool:
+        """Whether an operator may have poles inside the case, with values on both sides."""
+        if node.kind != "apply":
+            return False
+        row = operator(node.name)
+        if row.has_endless_poles:
+            return not all(end.is_finite() for end in self.region.bounds(node))
+        given = () if row.usual(node.args) else node.args[row.arity - len(row.defaults) :]
+        if node.name == "div" or (node.name == "pow" and (node.args[1].value is None or node.args[1].value < 0)):
+            given = (node.args[node.name == "div"],)
+        return any(may_take(a, 0, self.region) for a in given) or any(
+            may_take(node.args[0], p, self.region) for p in row.poles if p not in row.domain
+        )
 
     @cached_property
     def _inside(self) -> tuple[Sampler, ...]:
@@ -479,14 +523,46 @@ class Case(Knowledge):
             # sqrt(x**2) is x and -x.
             return (
                 all(low > end or high < end for end in ends)
-                or goes_one_way(node.args[0])
-                or (ends == [0.0] and is_above_zero(node.args[0]))
+                or _goes_one_way(node.args[0])
+                or (ends == [0.0] and _is_above_zero(node.args[0]))
             )
         # Off its kinks such an operator is analytic.
         return bool(row.kinks) and row.usual(node.args) and all(k <= low or k >= high for k in row.kinks)
 
 
-def goes_one_way(a: Expr) -> bool:
+#: Places at which an expression is split into pieces.
+_MOST_PLACES = 8
+
+
+def _poles_on_lines(a: Expr) -> list[Fraction]:
+    """Where a quotient's parts that are lines in x vanish, some of which may be poles."""
+    nodes = postorder(a)
+    if not any(node.name in ("div", "pow") for node in nodes):
+        return []
+    lines = [total for node in nodes if (total := sum_of(node)).keys() <= {_LINEAR, ()} and total.get(_LINEAR)]
+    return [-line.get((), Fraction(0)) / line[_LINEAR] for line in lines][:_MOST_PLACES]
+
+
+def may_take(a: Expr, level: float, region: Region) -> bool:
+    """Whether it may have a value inside a region, and not only come near to it at an end."""
+    low, high = region.bounds(a)
+    if low > level or high < level:
+        return False
+    # What is strictly monotone takes its bounds at ends alone.
+    if (low >= level or high <= level) and _goes_one_way(a):
+        return False
+    if level != 0 or a.kind != "apply":
+        return True
+    if a.name in ("mul", "neg"):
+        return any(may_take(b, 0, region) for b in a.args)
+    if a.name in ("div", "pow"):
+        return may_take(a.args[0], 0, region)
+    if a.name == "add" and all(region.bounds(b)[0] >= 0 for b in a.args):
+        return all(may_take(b, 0, region) for b in a.args)
+    return not _is_above_zero(a)
+
+
+def _goes_one_way(a: Expr) -> bool:
     """Whether it is strictly monotone in one name, as far as its rows tell."""
     if a.kind == "symbol":
         return True
@@ -495,8 +571,8 @@ def goes_one_way(a: Expr) -> bool:
         return False
     ((factor, _),) = terms[0]
     if factor is not a:
-        return goes_one_way(factor)
-    return _reaches_no_end(operator(a.name)) and len(a.args) == 1 and goes_one_way(a.args[0])
+        return _goes_one_way(factor)
+    return _reaches_no_end(operator(a.name)) and len(a.args) == 1 and _goes_one_way(a.args[0])
 
 
 def _reaches_no_end(row: Operator) -> bool:
@@ -504,12 +580,12 @@ def _reaches_no_end(row: Operator) -> bool:
     return row.analytic and row.monotone != 0 and row.domain == (-math.inf, math.inf)
 
 
-def is_above_zero(a: Expr) -> bool:
+def _is_above_zero(a: Expr) -> bool:
     """Whether it is above 0 everywhere, isolated points included, as far as its rows tell."""
     if a.value is not None:
         return a.value > 0
     if a.name in ("add", "mul", "div"):
-        return all(map(is_above_zero, a.args))
+        return all(map(_is_above_zero, a.args))
     return a.kind == "apply" and operator(a.name).image[0] >= 0 and _reaches_no_end(operator(a.name))
 
 
