@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import (
@@ -235,6 +236,13 @@ SHORTEN = (
     rule("pow-of-one", "1**a", "1", condition=_total("a")),
     rule("equals-itself", "a == a", "1", condition=_total("a")),
     rule("differs-from-itself", "a != a", "0", condition=_total("a")),
+    rule("hypot-zero", "hypot(a, 0)", "abs(a)"),
+    rule("where-of-equals", "where(a, b, b)", "b"),
+    rule("not-above-itself", "a > a", "0"),
+    rule("max-of-floor", "max(a, floor(a))", "a"),
+    rule("min-of-floor", "min(a, floor(a))", "floor(a)"),
+    rule("tan-atan", "tan(atan(a))", "a", condition=_finite("a")),
+    rule("atanh-tanh", "atanh(tanh(a))", "a"),
     rule("sinh-asinh", "sinh(asinh(a))", "a"),
     rule("asinh-sinh", "asinh(sinh(a))", "a"),
     rule("log-of-reflected-sigmoid", "log(1 - sigmoid(a))", "-softplus(a)"),
@@ -250,6 +258,8 @@ DECIDE = (
     rule("max-of-reversed", "max(a, b)", "b", when="a <= b", condition=_defined_with("b", "a")),
     rule("min-of-ordered", "min(a, b)", "b", when="a >= b", condition=_defined_with("b", "a")),
     rule("min-of-reversed", "min(a, b)", "a", when="a <= b", condition=_defined_with("a", "b")),
+    rule("max-absorbs-min", "max(a, min(a, b))", "a", condition=_defined_with("a", "b")),
+    rule("min-absorbs-max", "min(a, max(a, b))", "a", condition=_defined_with("a", "b")),
     rule("abs-right", "abs(a)", "a", when="a >= 0"),
     rule("abs-left", "abs(a)", "-a", when="a <= 0"),
     rule("sign-right", "sign(a)", "1", when="a > 0", condition=_total("a")),
@@ -405,6 +415,7 @@ class Case(Knowledge):
         super().__init__()
         self.low, self.high = low, high
         self._pieces: dict[tuple[Fraction | float, Fraction | float], Case] = {}
+        self._varies: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
         self.region = Region(low, high)
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
 
@@ -442,33 +453,38 @@ class Case(Knowledge):
         if a.value is not None:
             return a.value > 0
         low = self.bounds(a)[0]
-        return bool(low > 0) or (bool(low >= 0) and self.varies(a))
+        return bool(low > 0) or (bool(low >= 0) and self.vanishes_rarely(a))
 
     def bounds(self, a: Expr) -> tuple[Any, Any]:
         # Ends of intervals tell nothing of what stays at a pole: 1/-relu(x) is negative, or ∞.
         return self.region.bounds(named(a)) if self.finite(a) else self.region.anything
 
     def _has_few_zeros(self, a: Expr) -> bool:
-        if super()._has_few_zeros(a):
-            return True
+        # elu(x) is x on one side of 0 and analytic on the other.
+        return super()._has_few_zeros(a) or self._on_pieces(a, Case.vanishes_rarely)
+
+    def varies(self, a: Expr) -> bool:
+        """Whether it is known to take no value but at isolated points: it is no constant, and between the places where
+        it is split one analytic function but for poles."""
+        if a.kind == "symbol" or not a.symbols:
+            return a.kind == "symbol"
+        if a not in self._varies:
+            alone = self._is_one_function(a) and all(points.varies(a) for points in self._inside)
+            self._varies[a] = alone or self._on_pieces(a, Case.varies)
+        return self._varies[a]
+
+    def _on_pieces(self, a: Expr, holds: Callable[[Case, Expr], bool]) -> bool:
+        """Whether something is known of a function of x on all pieces between 0 and poles on lines."""
         if a.symbols != {"x"}:
             return False
-        # elu(x) is x on one side and analytic on the other, exp(1/(x - 1)) analytic on both.
         ends = sorted({p for p in (Fraction(0), *_poles_on_lines(a)) if self.low < p < self.high})
         pieces = (self._piece(low, high) for low, high in pairwise((self.low, *ends, self.high)))
-        return bool(ends) and all(piece.vanishes_rarely(piece.canonical(a)) for piece in pieces)
+        return bool(ends) and all(holds(piece, piece.canonical(a)) for piece in pieces)
 
     def _piece(self, low: Fraction | float, high: Fraction | float) -> Case:
         if (low, high) not in self._pieces:
             self._pieces[low, high] = Case(low, high)
         return self._pieces[low, high]
-
-    def varies(self, a: Expr) -> bool:
-        """Whether it is known to take no value but at isolated points: it is no constant, and one analytic function
-        but for poles."""
-        if not a.symbols or not self._is_one_function(a):
-            return False
-        return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
 
     def _is_one_function(self, a: Expr) -> bool:
         """Whether it is meromorphic. Beyond a pole of its argument, other operators than those of arithmetic go on as
