@@ -23,7 +23,7 @@ X = symbol("x")
 ROWS = [row for row in OPERATORS.values() if row.arity]
 
 
-def exact(end: float) -> Fraction | float:
+def exact(end: float | Fraction) -> Fraction | float:
     return Fraction(end) if math.isfinite(end) else end
 
 

@@ -200,7 +200,7 @@ def test_no_value_is_below_the_image_or_above(row: Operator) -> None:
     values = apply(row.name, symbol("x")).evaluate(x=grid)
     rest = [mpmath.mpf(d.numerator) / d.denominator for d in row.defaults]
     with mpmath.workdps(40):
-        for end, sign, at in ((0, 1, np.nanargmin(values)), (1, -1, np.nanargmax(values))):
+        for end, sign, at in ((0, 1, int(np.nanargmin(values))), (1, -1, int(np.nanargmax(values)))):
             a, b = mpmath.mpf(float(grid[max(at - 2, 0)])), mpmath.mpf(float(grid[min(at + 2, grid.size - 1)]))
             for _ in range(110 if math.isfinite(row.image[end]) else 0):
                 c, d = (2 * a + b) / 3, (a + 2 * b) / 3
