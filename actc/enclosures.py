@@ -142,9 +142,7 @@ class Region:
             return False
         if row.has_endless_poles:
             return not all(end.is_finite() for end in self._known[node])
-        optional = () if row.usual(node.args) else node.args[row.arity - len(row.defaults) :]
-        if any(low <= 0 <= high for low, high in map(self._known.__getitem__, optional)):
-            # softplus(x, 0)
+        if any(low <= 0 <= high for low, high in (self._known[node.args[i]] for i in row.divisors)):
             return True
         low, high = self._known[node.args[0]]
         return bool(low < row.domain[0] or high > row.domain[1] or any(low <= p <= high for p in row.poles))

@@ -299,10 +299,9 @@ def _doubt(node: Expr, known: Knowledge) -> Expr | None:
     row = operator(node.name)
     if row.has_endless_poles:
         return None if known.varies(node.args[0]) or all(end.is_finite() for end in known.bounds(node)) else node
-    if not row.usual(node.args) and row.definition is not None:
-        # softplus(a, b) is undefined where b is 0.
-        written_out = row.steps[-1].substitute(dict(zip(row.arguments, node.args, strict=False)))
-        return None if total_function(written_out, known) else node
+    for i in row.divisors:
+        if not known.vanishes_rarely(node.args[i]):
+            return node.args[i]
     return None if row.domain == (-math.inf, math.inf) or known.stays_inside(node) else node
 
 

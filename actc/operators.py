@@ -205,6 +205,14 @@ class Operator:
         """Whether it is a comparison: 1 or 0, also of what is undefined."""
         return self.image == (0.0, 1.0) and self.derivative == ("0", "0")
 
+    @cached_property
+    def divisors(self) -> tuple[int, ...]:
+        """The places of optional arguments by which the definition divides: softplus is undefined where β is 0."""
+        steps = self.steps if self.definition is not None and self.defaults else ()
+        below = {name for node in steps if node.name == "div" for name in node.args[1].symbols}
+        optional = range(self.arity - len(self.defaults), self.arity)
+        return tuple(i for i in optional if self.arguments[i] in below)
+
     @property
     def has_endless_poles(self) -> bool:
         """Whether it has more poles than ``poles`` lists, as tan has; then it has no value there."""

@@ -414,7 +414,6 @@ class Case(Knowledge):
 
         super().__init__()
         self.low, self.high = low, high
-        self._pieces: dict[tuple[Fraction | float, Fraction | float], Case] = {}
         self._varies: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
         self.region = Region(low, high)
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
@@ -469,8 +468,11 @@ class Case(Knowledge):
         if a.kind == "symbol" or not a.symbols:
             return a.kind == "symbol"
         if a not in self._varies:
-            alone = self._is_one_function(a) and all(points.varies(a) for points in self._inside)
-            self._varies[a] = alone or self._on_pieces(a, Case.varies)
+            self._varies[a] = all(map(self._smooth, postorder(a))) and (
+                all(points.varies(a) for points in self._inside)
+                if self._is_one_function(a)
+                else self._on_pieces(a, Case.varies)
+            )
         return self._varies[a]
 
     def _on_pieces(self, a: Expr, holds: Callable[[Case, Expr], bool]) -> bool:
@@ -478,21 +480,17 @@ class Case(Knowledge):
         if a.symbols != {"x"}:
             return False
         ends = sorted({p for p in (Fraction(0), *_poles_on_lines(a)) if self.low < p < self.high})
-        pieces = (self._piece(low, high) for low, high in pairwise((self.low, *ends, self.high)))
+        pieces = (_piece(low, high) for low, high in pairwise((self.low, *ends, self.high)))
         return bool(ends) and all(holds(piece, piece.canonical(a)) for piece in pieces)
 
-    def _piece(self, low: Fraction | float, high: Fraction | float) -> Case:
-        if (low, high) not in self._pieces:
-            self._pieces[low, high] = Case(low, high)
-        return self._pieces[low, high]
-
     def _is_one_function(self, a: Expr) -> bool:
-        """Whether it is meromorphic. Beyond a pole of its argument, other operators than those of arithmetic go on as
-        another function: atan(1/x) + atan(x) is π/2 and -π/2, and atan(tan(x)) is x for small x alone."""
+        """Whether what is smooth is meromorphic.
+
+        Beyond a pole of its argument, other operators than those of arithmetic go on as another function:
+        atan(1/x) + atan(x) is π/2 and -π/2, and atan(tan(x)) is x for small x alone.
+        """
         poles: set[Expr] = set()
         for node in postorder(a):
-            if not self._smooth(node):
-                return False
             below = not poles.isdisjoint(node.args)
             if below and not is_arithmetic(node):
                 return False
@@ -507,10 +505,10 @@ class Case(Knowledge):
         row = operator(node.name)
         if row.has_endless_poles:
             return not all(end.is_finite() for end in self.region.bounds(node))
-        given = () if row.usual(node.args) else node.args[row.arity - len(row.defaults) :]
+        divisors = [node.args[i] for i in row.divisors]
         if node.name == "div" or (node.name == "pow" and (node.args[1].value is None or node.args[1].value < 0)):
-            given = (node.args[node.name == "div"],)
-        return any(may_take(a, 0, self.region) for a in given) or any(
+            divisors = [node.args[node.name == "div"]]
+        return any(may_take(a, 0, self.region) for a in divisors) or any(
             may_take(node.args[0], p, self.region) for p in row.poles if p not in row.domain
         )
 
@@ -546,8 +544,13 @@ class Case(Knowledge):
         return bool(row.kinks) and row.usual(node.args) and all(k <= low or k >= high for k in row.kinks)
 
 
+@lru_cache(maxsize=16)
+def _piece(low: Fraction | float, high: Fraction | float) -> Case:
+    return Case(low, high)
+
+
 #: Places at which an expression is split into pieces.
-_MOST_PLACES = 8
+_MOST_PLACES = 3
 
 
 def _poles_on_lines(a: Expr) -> list[Fraction]:
