@@ -46,8 +46,9 @@ def _rest() -> Sampler:
 def _whole_fingerprint(form: Expr) -> tuple[Token, ...]:
     """At all of them; a class that many are compared with is asked for it again and again."""
     found = _core().fingerprint(form) + _rest().fingerprint(form)
-    if comparable(found, found) or (put := settled(form)) is form:
+    if "?" not in found:
         return found
+    put = settled(form)
     return _core().fingerprint(put) + _rest().fingerprint(put)
 
 
@@ -86,7 +87,7 @@ class Symmetries:
     def bucket(self, form: Expr) -> bytes:
         """What the normal forms that stand for equal functions have in common."""
         found: Sequence[Token] = _core().fingerprint(form)
-        if set(found) == {"?"}:
+        if "?" in found:
             found = _core().fingerprint(settled(form))
         if self.scale:
             numbers = [t if isinstance(t, float) and math.isfinite(t) else 0.0 for t in found]

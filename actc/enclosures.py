@@ -141,26 +141,75 @@ class Region:
             return bool(low <= 0) and (exponent is None or exponent.denominator != 1 or exponent < 0)
         if not node.args:
             return False
+        if row.has_endless_poles:
+            return not all(end.is_finite() for end in self._known[node])
+        if any(low <= 0 <= high for low, high in (self._known[node.args[i]] for i in row.divisors)):
+            return True
         low, high = self._known[node.args[0]]
         return bool(low < row.domain[0] or high > row.domain[1] or any(low <= p <= high for p in row.poles))
 
 
-def image(row: Operator, args: Sequence[Interval]) -> Interval:
-    """An interval that holds the operator's values at arguments from intervals."""
-    if row.bounds is not None:
-        return row.bounds(*args)
-    optional = args[row.arity - len(row.defaults) : row.arity]
-    usual = all(a[0] == a[1] == ball(d) for a, d in zip(optional, row.defaults, strict=True))
+class Limits(Region):
+    """Where expressions go as x goes to a place, from either side: the bounds hold every number, and every infinity,
+    that their values come near to.
+
+    That is not the value at the place. tanh(x)/x has none at 0, and goes to 1; sign(x) has 0 there, and goes to 1 or
+    -1: where a part is at a pole or a jump, or takes a form such as 0·∞, its limit may be anything.
+
+    >>> from actc.parsing import parse
+    >>> low, high = Limits(math.inf).bounds(parse("exp(-x) + tanh(x)"))
+    >>> float(low), float(high)
+    (1.0, 1.0)
+    """
+
+    def __init__(self, place: Fraction | float) -> None:
+        super().__init__(place, place)
+
+    def is_reached(self, expression: Expr) -> bool:
+        """Whether it is known to be continuous at the place, so that its limit is its value."""
+        self.bounds(expression)
+        return all(end.is_finite() for node in postorder(expression) for end in self.bounds(node))
+
+    def _bounds(self, node: Expr) -> Interval:
+        if node.kind != "apply":
+            return super()._bounds(node)
+        row, args = operator(node.name), [self._known[a] for a in node.args]
+        if not steady(row, args) or any(args[0][0] <= p <= args[0][1] for p in row.poles):
+            return REALS
+        return image(row, args, limits=True)
+
+
+def image(row: Operator, args: Sequence[Interval], limits: bool = False) -> Interval:
+    """An interval that holds the operator's values at arguments from intervals; or with ``limits`` whatever the values
+    go to where the arguments go to numbers, or infinities, in the intervals."""
+    bounds = row.limits if limits and row.limits is not None else row.bounds
+    if bounds is not None:
+        return bounds(*args)
+    usual = _is_usual(row, args)
     stated = hull(map(_rounded, row.image)) if usual else REALS
     if row.monotone and usual and row.arity == 1 + len(row.defaults):
         low, high = (_end(row, args, side) for side in (0, 1))
         return _within((low[0], high[1]) if row.monotone > 0 else (high[0], low[1]), stated)
     if row.definition is not None and "definition" not in row.rounded:
-        return _within(_defined(row, args), stated)
+        return _within(_defined(row, args, limits), stated)
     # Neither monotone nor written exactly over other rows.
     if not all(end.is_finite() for ends in args for end in ends):
         return stated
     return _within(hull([row.in_balls(*(low.union(high) for low, high in args))]), stated)
+
+
+def steady(row: Operator, args: Sequence[Interval]) -> bool:
+    """Whether arguments from intervals are known to leave the operator continuous, but at its poles and where its
+    domain ends."""
+    # Where λ is below 0, softshrink jumps; poles move with λ.
+    given = args[row.arity - len(row.defaults) : row.arity]
+    return row.continuous and (_is_usual(row, args) or not (row.poles or any(low <= 0 for low, _ in given)))
+
+
+def _is_usual(row: Operator, args: Sequence[Interval]) -> bool:
+    """Whether optional arguments have their defaults."""
+    optional = args[row.arity - len(row.defaults) : row.arity]
+    return all(a[0] == a[1] == ball(d) for a, d in zip(optional, row.defaults, strict=True))
 
 
 def _within(found: Interval, stated: Interval) -> Interval:
@@ -187,8 +236,8 @@ def _rounded(stated: float) -> Any:
     return ball(stated) if whole else flint.arb(stated, abs(stated) * 2.0**-50)
 
 
-def _defined(row: Operator, args: Sequence[Interval]) -> Interval:
-    return by_definition(row, args, lambda value: hull([ball(value)]), image)
+def _defined(row: Operator, args: Sequence[Interval], limits: bool) -> Interval:
+    return by_definition(row, args, lambda value: hull([ball(value)]), partial(image, limits=limits))
 
 
 def by_definition(
@@ -329,9 +378,7 @@ def negative(a: Interval) -> Interval:
 
 
 def multiply(a: Interval, b: Interval) -> Interval:
-    # Nothing times what grows without bound is nothing; but if both are limits, it may be anything.
-    if any(u[0] == u[1] == 0 and v[0] == v[1] and not v[0].is_finite() for u, v in ((a, b), (b, a))):
-        return REALS
+    # Nothing times what grows without bound is nothing.
     return hull(ZERO if u.is_zero() or v.is_zero() else u * v for u in a for v in b)
 
 
@@ -357,6 +404,29 @@ def power(a: Interval, b: Interval) -> Interval:
     if a[0] >= 0:
         return exponential(multiply(b, (_log(a[0]), _log(a[1]))))
     return REALS
+
+
+def limit_of_product(a: Interval, b: Interval) -> Interval:
+    """Of limits: 0·∞ may be anything."""
+    if any(u[0] <= 0 <= u[1] and not (v[0].is_finite() and v[1].is_finite()) for u, v in ((a, b), (b, a))):
+        return REALS
+    return multiply(a, b)
+
+
+def limit_of_reciprocal(a: Interval) -> Interval:
+    """Of limits: 0 may be come to from both sides."""
+    return REALS if a[0] <= 0 <= a[1] else reciprocal(a)
+
+
+def limit_of_power(a: Interval, b: Interval) -> Interval:
+    """Of limits: 0**0 and ∞**0 may be anything, as may be the sign of a negative number's power."""
+    if a[0] > 0:
+        return exponential(limit_of_product(b, (_log(a[0]), _log(a[1]))))
+    exponent = b[0].unique_fmpz() if b[0] == b[1] else None
+    if exponent is None or exponent == 0:
+        return REALS if a[0] < 0 or exponent == 0 else exponential(limit_of_product(b, (_log(a[0]), _log(a[1]))))
+    found = power(a, (abs(b[0]),) * 2)
+    return found if exponent > 0 else limit_of_reciprocal(found)
 
 
 def _log(end: Any) -> Any:
@@ -422,6 +492,11 @@ def compare(name: str, a: Interval, b: Interval) -> Interval:
         same, apart = a[0] == a[1] == b[0] == b[1], a[1] < b[0] or b[1] < a[0]
         yes, no = (same, apart) if name == "eq" else (apart, same)
     return (ONE, ONE) if yes else (ZERO, ZERO) if no else (ZERO, ONE)
+
+
+def limit_of_comparison(name: str, a: Interval, b: Interval) -> Interval:
+    """Of limits: equal ones may be come to from both sides."""
+    return compare(name, a, b) if a[1] < b[0] or b[1] < a[0] else (ZERO, ONE)
 
 
 def compare_balls(name: str, a: Any, b: Any) -> Interval:

@@ -186,10 +186,10 @@ def _isolated(form: Expr, other: Expr, point: Mapping[str, Fraction]) -> bool:
 
 @lru_cache(maxsize=1024)
 def settled(form: Expr) -> Expr:
-    """A normal form whose values nobody knows, with arguments that are, as far as thousands of digits show, where an
-    operator jumps or ends put right there: floor(sin(x)**2 + cos(x)**2) is taken for floor(1). Others as they are."""
-    found = _coarse().fingerprint(form)
-    if comparable(found, found) or len(postorder(form)) > LARGEST_PURSUED:
+    """A normal form some of whose values nobody knows, with arguments that are, as far as thousands of digits show,
+    where an operator jumps or ends put right there: floor(sin(x)**2 + cos(x)**2) is taken for floor(1). Others as they
+    are."""
+    if "?" not in _coarse().fingerprint(form) or len(postorder(form)) > LARGEST_PURSUED:
         return form
     return canonical(rebuild(form, _settled))
 
@@ -200,17 +200,30 @@ def _settled(node: Expr, args: tuple[Expr, ...]) -> Expr:
         return node
     if (row := operator(node.name)).compares:
         sign = _side(*args)
-        return node if sign is None else apply(node.name, sign, 0)
+        # What is undefined compares otherwise.
+        return node if sign is None else apply(node.name, _put(sign, args[0]), _put(0, args[1]))
     steps = row.derivative == ("0",)
-    for arg, level in (*levels(node), *(_nearest(args[0]) if steps else ())):
-        if _infinite(node, level):
-            # The side on which it is would decide.
-            continue
+    # On the side on which it is would depend how an operator is infinite.
+    jumps = [(arg, level) for arg, level in levels(node) if not _infinite(node, level)]
+    for a in args[:1] if steps else args[1:] if node.name == "pow" else ():
+        jumps += _nearest(a)
+    for arg, level in jumps:
         sign = _side(arg, constant(level)) if arg in args else None
         if sign == 0 or (sign and steps):
             # A function of steps is the same all the way to the next one.
-            args = tuple(constant(level + Fraction(sign, 2)) if a is arg else a for a in args)
+            put = _put(level + Fraction(sign, 2), arg)
+            args = tuple(put if a is arg else a for a in args)
     return node.with_args(args)
+
+
+def _put(level: Fraction | int, form: Expr) -> Expr:
+    """The number, where an expression is defined."""
+    return canonical(apply("add", level, _defined_as(form)))
+
+
+def _defined_as(form: Expr) -> Expr:
+    """0 where an expression is defined."""
+    return canonical(apply("mul", 0, form))
 
 
 def _infinite(node: Expr, level: Fraction) -> bool:
@@ -233,7 +246,7 @@ def _side(a: Expr, b: Expr) -> int | None:
     """The sign of a difference: 0 where nothing tells it from 0 at any point, another one of constants; or None."""
     form = canonical(apply("sub", a, b))
     sign = _coarse().signs(form)[0]
-    alone = not form.symbols or (sign == 0 and disagreement(form, constant(0)) is None)
+    alone = not form.symbols or (sign == 0 and disagreement(form, _defined_as(form)) is None)
     return int(sign) if alone and isinstance(sign, float) else None
 
 
@@ -254,7 +267,10 @@ def proved(form: Expr, other: Expr) -> bool:
         first, second = here.canonical(form), here.canonical(other)
         if first is not second and not same(first, second, here):
             return False
-    return True
+    # Arguments of order are long: what they say of values is looked at as well.
+    at = points_on_line(form, other)
+    seen = Sampler(at).apart(form, other)
+    return all(_isolated(form, other, {"x": at[place]}) for place in seen[:_TRIED])
 
 
 class ProvingCase(Case):

@@ -53,6 +53,16 @@ def sum_of(node: Expr) -> Sum:
     return node._sum or {}
 
 
+def is_arithmetic(node: Expr) -> bool:
+    """Whether the node is a sum, a product, a quotient or a whole power."""
+    if node.kind != "apply" or node.name not in ARITHMETIC:
+        return False
+    if node.name == "div":
+        return node.args[1].value != 0
+    exponent = node.args[-1].value
+    return node.name != "pow" or (exponent is not None and exponent.denominator == 1)
+
+
 def _alone(node: Expr) -> Sum:
     """The sum of a constant, or of a node that is one factor."""
     if node.value is not None:
@@ -286,7 +296,13 @@ def _doubt(node: Expr, known: Knowledge) -> Expr | None:
         if exponent is None or exponent.denominator != 1:
             return node
         return None if exponent >= 0 or known.vanishes_rarely(base) else base
-    return None if operator(node.name).domain == (-math.inf, math.inf) or known.stays_inside(node) else node
+    row = operator(node.name)
+    if row.has_endless_poles:
+        return None if known.varies(node.args[0]) or all(end.is_finite() for end in known.bounds(node)) else node
+    for i in row.divisors:
+        if not known.vanishes_rarely(node.args[i]):
+            return node.args[i]
+    return None if row.domain == (-math.inf, math.inf) or known.stays_inside(node) else node
 
 
 def vanished(product: Product, known: Knowledge) -> Product:

@@ -106,10 +106,12 @@ class Operator:
     #: Whether ``"definition"``, and the derivatives by which arguments, are true to float64 only, as a series cut short
     #: is: no proof may use them. The row's ``ball`` is exact.
     rounded: frozenset[str] = frozenset()
-    #: Whether it is continuous, but at its ``poles`` and where its domain ends.
+    #: Whether it is continuous, but at its ``poles`` and where its domain ends, for optional arguments above 0.
     continuous: bool = True
     #: Intervals to an interval that holds the values; None: what monotony, definition and image tell.
     bounds: Callable[..., Any] | None = None
+    #: The same of the limits of its arguments and values; None: as ``bounds`` or what stands for it.
+    limits: Callable[..., Any] | None = None
     #: Machine instructions an element of a primitive in float32, about: as a compiler for NVIDIA's GPUs writes it.
     instructions: int = 1
     #: How many times as long as an elementary function's the value takes in balls, about.
@@ -202,6 +204,19 @@ class Operator:
     def compares(self) -> bool:
         """Whether it is a comparison: 1 or 0, also of what is undefined."""
         return self.image == (0.0, 1.0) and self.derivative == ("0", "0")
+
+    @cached_property
+    def divisors(self) -> tuple[int, ...]:
+        """The places of optional arguments by which the definition divides: softplus is undefined where β is 0."""
+        steps = self.steps if self.definition is not None and self.defaults else ()
+        below = {name for node in steps if node.name == "div" for name in node.args[1].symbols}
+        optional = range(self.arity - len(self.defaults), self.arity)
+        return tuple(i for i in optional if self.arguments[i] in below)
+
+    @property
+    def has_endless_poles(self) -> bool:
+        """Whether it has more poles than ``poles`` lists, as tan has; then it has no value there."""
+        return self.analytic and not self.continuous
 
     @cached_property
     def oracle(self) -> Callable[..., Any]:
@@ -452,6 +467,7 @@ def _compare(
         exact=lambda a, b: int(oracle(a, b)),
         ball=lambda a, b: enclosures.decided(enclosures.compare_balls(name, a, b)),
         bounds=lambda a, b: enclosures.compare(name, a, b),
+        limits=lambda a, b: enclosures.limit_of_comparison(name, a, b),
         derivative=("0", "0"),
         image=(0.0, 1.0),
         laws=laws,
@@ -508,6 +524,7 @@ _ROWS = (
         mpmath=lambda a, b: a * b,
         ball=lambda a, b: a * b,
         bounds=lambda a, b: enclosures.multiply(a, b),
+        limits=lambda a, b: enclosures.limit_of_product(a, b),
         numpy=np.multiply,
         aten="{0} * {1}",
         sympy="{0} * {1}",
@@ -522,6 +539,7 @@ _ROWS = (
         mpmath=_mp_div,
         ball=lambda a, b: enclosures.ratio(a, b),
         bounds=lambda a, b: enclosures.multiply(a, enclosures.reciprocal(b)),
+        limits=lambda a, b: enclosures.limit_of_product(a, enclosures.limit_of_reciprocal(b)),
         numpy=np.divide,
         # torch computes number/tensor as number·(1/tensor), which rounds twice and makes 0/tiny NaN.
         aten="{t0} / {1}",
@@ -550,6 +568,7 @@ _ROWS = (
         mpmath=_mp_pow,
         ball=lambda a, b: enclosures.raised(a, b),
         bounds=lambda a, b: enclosures.power(a, b),
+        limits=lambda a, b: enclosures.limit_of_power(a, b),
         numpy=np.power,
         aten="torch.pow({0}, {1})",
         sympy="{0}**{1}",
@@ -1322,7 +1341,7 @@ _ROWS = (
     ),
     Operator(
         "elu(x, alpha=1)",
-        mpmath=lambda a, s: a if a > 0 else s * mp.expm1(a),
+        mpmath=lambda a, s: a if a >= 0 else s * mp.expm1(a),
         definition="where(x < 0, alpha*expm1(min(x, 0)), x)",
         # A large α magnifies an exponential below the normal range: as a square its root keeps the digits.
         derivative=(
@@ -1431,7 +1450,7 @@ _ROWS = (
         derivative=(
             "where(x <= -1, 0, where(x < 0, (exp(min(x, 0))*(x + 1) + expm1(min(x, 0)))/2, where(x < 1, x + 1/2, 1)))",
         ),
-        image=(-0.0996731512888, INF),
+        image=(-0.0996731515288, INF),
         kinks=(-1.0, 0.0, 1.0),
         at_infinity=(-0.0, INF),
         source="Basirat and Roth 2018",

@@ -12,11 +12,11 @@ from fractions import Fraction
 from functools import lru_cache
 
 from actc.derivatives import derivative
-from actc.enclosures import Region
+from actc.enclosures import Limits, Region, steady
 from actc.expr import Expr, apply, constant, postorder
 from actc.operators import operator
 from actc.quotients import NoQuotient, quotients
-from actc.rules import Case, named
+from actc.rules import Case, may_take, named
 
 End = Fraction | float
 
@@ -123,31 +123,38 @@ def _rounded_slope(node: Expr) -> bool:
 def _continuous(node: Expr, region: Region) -> bool:
     """Whether an operator can neither jump, nor have a pole, nor be undefined inside the region: only then does a sign
     of the derivative tell where the value goes."""
-    row, (low, high) = operator(node.name), region.bounds(node.args[0])
-    if row.poles and not row.usual(node.args):
+    row, first = operator(node.name), node.args[0]
+    if not steady(row, [region.bounds(a) for a in node.args]) or any(may_take(first, p, region) for p in row.poles):
         return False
-    if not row.continuous or low < row.domain[0] or high > row.domain[1] or any(low < p < high for p in row.poles):
+    low, high = region.bounds(first)
+    if low < row.domain[0] or high > row.domain[1]:
         return False
     if node.name == "div":
-        low, high = region.bounds(node.args[1])
-        return not low < 0 < high
+        return not may_take(node.args[1], 0, region)
     if node.name == "pow":
         exponent = node.args[1].value
-        if low >= 0 or exponent is None or exponent.denominator != 1:
-            return bool(low >= 0)
-        return exponent > 0 or bool(high <= 0)
+        if exponent is not None and exponent > 0:
+            return exponent.denominator == 1 or bool(low >= 0)
+        whole = exponent is not None and exponent.denominator == 1
+        return bool(low >= 0 or whole) and not may_take(first, 0, region)
     return True
 
 
 def _starts(expression: Expr, place: End, case: Case) -> bool:
-    """Whether the value, or the limit, at an end is known to be at least 0."""
-    if _at(place).bounds(expression)[0] >= 0:
+    """Whether the limit at an end is known to be at least 0."""
+    limits = _limits(place)
+    if limits.bounds(expression)[0] >= 0:
         return True
-    if isinstance(place, float):
+    if isinstance(place, float) or not limits.is_reached(expression):
         return False
     # Balls around constants do not cancel; constants do.
     value = case.canonical(expression.substitute({"x": place})).value
     return value is not None and value >= 0
+
+
+@lru_cache(maxsize=4096)
+def _limits(place: End) -> Limits:
+    return Limits(place)
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from typing import Any
 import flint
 
 from actc.expr import Expr, apply, constant, postorder, rebuild
-from actc.normal_form import ARITHMETIC, Product, doubts, expr_of, sort_key, sum_of
+from actc.normal_form import Product, doubts, expr_of, is_arithmetic, sort_key, sum_of
 from actc.parsing import parse
 from actc.rules import Case, canonical
 
@@ -143,16 +143,6 @@ def factored(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
         # python-flint 0.9 cannot sort factors with coefficients of more than 31 bits.
         raise NoQuotient from error
     return found
-
-
-def is_arithmetic(node: Expr) -> bool:
-    """Whether the node is a sum, a product, a quotient or a whole power."""
-    if node.kind != "apply" or node.name not in ARITHMETIC:
-        return False
-    if node.name == "div":
-        return node.args[1].value != 0
-    exponent = node.args[-1].value
-    return node.name != "pow" or (exponent is not None and exponent.denominator == 1)
 
 
 def _combined(node: Expr, args: Sequence[tuple[Any, Any]], power: Any) -> tuple[Any, Any]:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache, reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from actc.expr import Expr, apply, constant, postorder, symbol
 from actc.normal_form import (
@@ -25,6 +27,7 @@ from actc.normal_form import (
     Sum,
     doubts,
     expr_of,
+    is_arithmetic,
     looks_negative,
     negated,
     normal,
@@ -37,6 +40,7 @@ from actc.operators import OPERATORS, SELU_ALPHA, SELU_SCALE, Law, Operator, ope
 from actc.parsing import parse
 
 if TYPE_CHECKING:
+    from actc.enclosures import Region
     from actc.samples import Sampler
 
 
@@ -123,6 +127,14 @@ def _defined_with(other: str, name: str) -> Condition:
     return lambda binding, case: (
         (needed := doubts(binding[name], case)) <= doubts(binding[other], case)
         and (not needed or finite(binding, case))
+    )
+
+
+def _needed_or_total(name: str, other: str) -> Condition:
+    """At 0, on an interval, elu is 0 without its second argument."""
+    return lambda binding, case: (
+        case.vanishes_rarely(binding[name])
+        or (case.finite(binding[other]) and total_function(binding[other], case))
     )
 
 
@@ -224,6 +236,13 @@ SHORTEN = (
     rule("pow-of-one", "1**a", "1", condition=_total("a")),
     rule("equals-itself", "a == a", "1", condition=_total("a")),
     rule("differs-from-itself", "a != a", "0", condition=_total("a")),
+    rule("hypot-zero", "hypot(a, 0)", "abs(a)"),
+    rule("where-of-equals", "where(a, b, b)", "b"),
+    rule("not-above-itself", "a > a", "0"),
+    rule("max-of-floor", "max(a, floor(a))", "a"),
+    rule("min-of-floor", "min(a, floor(a))", "floor(a)"),
+    rule("tan-atan", "tan(atan(a))", "a", condition=_finite("a")),
+    rule("atanh-tanh", "atanh(tanh(a))", "a"),
     rule("sinh-asinh", "sinh(asinh(a))", "a"),
     rule("asinh-sinh", "asinh(sinh(a))", "a"),
     rule("log-of-reflected-sigmoid", "log(1 - sigmoid(a))", "-softplus(a)"),
@@ -239,12 +258,14 @@ DECIDE = (
     rule("max-of-reversed", "max(a, b)", "b", when="a <= b", condition=_defined_with("b", "a")),
     rule("min-of-ordered", "min(a, b)", "b", when="a >= b", condition=_defined_with("b", "a")),
     rule("min-of-reversed", "min(a, b)", "a", when="a <= b", condition=_defined_with("a", "b")),
+    rule("max-absorbs-min", "max(a, min(a, b))", "a", condition=_defined_with("a", "b")),
+    rule("min-absorbs-max", "min(a, max(a, b))", "a", condition=_defined_with("a", "b")),
     rule("abs-right", "abs(a)", "a", when="a >= 0"),
     rule("abs-left", "abs(a)", "-a", when="a <= 0"),
     rule("sign-right", "sign(a)", "1", when="a > 0", condition=_total("a")),
     rule("sign-left", "sign(a)", "-1", when="a < 0", condition=_total("a")),
     rule("elu-right", "elu(a, b)", "a", when="a >= 0", condition=_finite("b")),
-    rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0"),
+    rule("elu-left", "elu(a, b)", "b*(exp(a) - 1)", when="a <= 0", condition=_needed_or_total("a", "b")),
     rule("selu-right", "selu(a)", f"{SELU_SCALE}*a", when="a >= 0"),
     rule("selu-left", "selu(a)", f"{SELU_SCALE}*{SELU_ALPHA}*(exp(a) - 1)", when="a <= 0"),
     rule("where-above", "where(a > b, c, d)", "c", when="a > b", condition=_total("a", "b")),
@@ -393,6 +414,7 @@ class Case(Knowledge):
 
         super().__init__()
         self.low, self.high = low, high
+        self._varies: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
         self.region = Region(low, high)
         self._rewriter = _Rewriter(_index((*EXPAND, *SHORTEN, *DECIDE)), arithmetic=True, case=self)
 
@@ -430,29 +452,65 @@ class Case(Knowledge):
         if a.value is not None:
             return a.value > 0
         low = self.bounds(a)[0]
-        return bool(low > 0) or (bool(low >= 0) and self.varies(a))
+        return bool(low > 0) or (bool(low >= 0) and self.vanishes_rarely(a))
 
     def bounds(self, a: Expr) -> tuple[Any, Any]:
         # Ends of intervals tell nothing of what stays at a pole: 1/-relu(x) is negative, or ∞.
         return self.region.bounds(named(a)) if self.finite(a) else self.region.anything
 
     def _has_few_zeros(self, a: Expr) -> bool:
-        return super()._has_few_zeros(a) or (
-            # elu(x) is x on one side and analytic on the other.
-            a.symbols == {"x"}
-            and self.low < 0 < self.high
-            and all(half.vanishes_rarely(half.canonical(a)) for half in self._halves)
-        )
-
-    @cached_property
-    def _halves(self) -> tuple[Case, Case]:
-        return Case(self.low, Fraction(0)), Case(Fraction(0), self.high)
+        # elu(x) is x on one side of 0 and analytic on the other.
+        return super()._has_few_zeros(a) or self._on_pieces(a, Case.vanishes_rarely)
 
     def varies(self, a: Expr) -> bool:
-        """Whether it is known to take no value but at isolated points: it is analytic and no constant."""
-        if not a.symbols or not all(self._smooth(node) for node in postorder(a)):
+        """Whether it is known to take no value but at isolated points: it is no constant, and between the places where
+        it is split one analytic function but for poles."""
+        if a.kind == "symbol" or not a.symbols:
+            return a.kind == "symbol"
+        if a not in self._varies:
+            self._varies[a] = all(map(self._smooth, postorder(a))) and (
+                all(points.varies(a) for points in self._inside)
+                if self._is_one_function(a)
+                else self._on_pieces(a, Case.varies)
+            )
+        return self._varies[a]
+
+    def _on_pieces(self, a: Expr, holds: Callable[[Case, Expr], bool]) -> bool:
+        """Whether something is known of a function of x on all pieces between 0 and poles on lines."""
+        if a.symbols != {"x"}:
             return False
-        return a.kind == "symbol" or all(points.varies(a) for points in self._inside)
+        ends = sorted({p for p in (Fraction(0), *_poles_on_lines(a)) if self.low < p < self.high})
+        pieces = (_piece(low, high) for low, high in pairwise((self.low, *ends, self.high)))
+        return bool(ends) and all(holds(piece, piece.canonical(a)) for piece in pieces)
+
+    def _is_one_function(self, a: Expr) -> bool:
+        """Whether what is smooth is meromorphic.
+
+        Beyond a pole of its argument, other operators than those of arithmetic go on as another function:
+        atan(1/x) + atan(x) is π/2 and -π/2, and atan(tan(x)) is x for small x alone.
+        """
+        poles: set[Expr] = set()
+        for node in postorder(a):
+            below = not poles.isdisjoint(node.args)
+            if below and not is_arithmetic(node):
+                return False
+            if below or self._has_poles(node):
+                poles.add(node)
+        return True
+
+    def _has_poles(self, node: Expr) -> bool:
+        """Whether an operator may have poles inside the case, with values on both sides."""
+        if node.kind != "apply":
+            return False
+        row = operator(node.name)
+        if row.has_endless_poles:
+            return not all(end.is_finite() for end in self.region.bounds(node))
+        divisors = [node.args[i] for i in row.divisors]
+        if node.name == "div" or (node.name == "pow" and (node.args[1].value is None or node.args[1].value < 0)):
+            divisors = [node.args[node.name == "div"]]
+        return any(may_take(a, 0, self.region) for a in divisors) or any(
+            may_take(node.args[0], p, self.region) for p in row.poles if p not in row.domain
+        )
 
     @cached_property
     def _inside(self) -> tuple[Sampler, ...]:
@@ -486,13 +544,54 @@ class Case(Knowledge):
         return bool(row.kinks) and row.usual(node.args) and all(k <= low or k >= high for k in row.kinks)
 
 
+@lru_cache(maxsize=16)
+def _piece(low: Fraction | float, high: Fraction | float) -> Case:
+    return Case(low, high)
+
+
+#: Places at which an expression is split into pieces.
+_MOST_PLACES = 3
+
+
+def _poles_on_lines(a: Expr) -> list[Fraction]:
+    """Where a quotient's parts that are lines in x vanish, some of which may be poles."""
+    nodes = postorder(a)
+    if not any(node.name in ("div", "pow") for node in nodes):
+        return []
+    lines = [total for node in nodes if (total := sum_of(node)).keys() <= {_LINEAR, ()} and total.get(_LINEAR)]
+    return [-line.get((), Fraction(0)) / line[_LINEAR] for line in lines][:_MOST_PLACES]
+
+
+def may_take(a: Expr, level: float, region: Region) -> bool:
+    """Whether it may have a value inside a region, and not only come near to it at an end."""
+    low, high = region.bounds(a)
+    if low > level or high < level:
+        return False
+    # What is strictly monotone takes its bounds at ends alone.
+    if (low >= level or high <= level) and _goes_one_way(a):
+        return False
+    if level != 0 or a.kind != "apply":
+        return True
+    if a.name in ("mul", "neg"):
+        return any(may_take(b, 0, region) for b in a.args)
+    if a.name in ("div", "pow"):
+        return may_take(a.args[0], 0, region)
+    if a.name == "add" and all(region.bounds(b)[0] >= 0 for b in a.args):
+        return all(may_take(b, 0, region) for b in a.args)
+    return not _is_above_zero(a)
+
+
 def _goes_one_way(a: Expr) -> bool:
     """Whether it is strictly monotone in one name, as far as its rows tell."""
-    terms = [product for product in sum_of(a) if product]
-    if len(terms) == 1 and len(terms[0]) == 1 and terms[0][0][0].kind == "symbol" and terms[0][0][1] == 1:
+    if a.kind == "symbol":
         return True
-    row = operator(a.name) if a.kind == "apply" else None
-    return row is not None and _reaches_no_end(row) and len(a.args) == 1 and _goes_one_way(a.args[0])
+    terms = [product for product in sum_of(a) if product]
+    if len(terms) != 1 or len(terms[0]) != 1 or terms[0][0][1] != 1 or sum_of(a)[terms[0]] == 0:
+        return False
+    ((factor, _),) = terms[0]
+    if factor is not a:
+        return _goes_one_way(factor)
+    return _reaches_no_end(operator(a.name)) and len(a.args) == 1 and _goes_one_way(a.args[0])
 
 
 def _reaches_no_end(row: Operator) -> bool:

@@ -194,6 +194,21 @@ def test_values_at_jumps_join_as_in_pairs() -> None:
     assert [list(map(str, c.members)) for c in unique(texts)] == [texts[:2], texts[2:4], texts[4:]]
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("0", "where(sqrt(x) > sqrt(where(x >= 1, x, x)), x, 0)"),
+        ("1", "floor(sin(relu(x))**2 + cos(relu(x))**2)"),
+        ("0", "where(x > 0, sin(x)**2 + cos(x)**2 > 1, 0)"),
+        ("0", "sqrt(2*x) > sqrt(2)*sqrt(x)"),
+        ("x > 0", "log(2*x) == log(2) + log(x)"),
+        ("x", "x**(sin(x)**2 + cos(x)**2)"),
+    ],
+)
+def test_what_is_known_of_half_the_line_meets_its_equal(a: str, b: str) -> None:
+    assert len(unique([a, b])) == len(unique([b, a])) == 1
+
+
 def test_near_identities_are_not_joined() -> None:
     texts = ["floor(beta)", "floor(beta + 1e-9)", "x*(1 + 1e-50)", "x", "max(x**2 - 2*x + 1, 1e-30)", "(x - 1)**2"]
     assert len(unique(texts)) == len(texts)

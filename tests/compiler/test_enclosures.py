@@ -9,10 +9,10 @@ import flint
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from actc.enclosures import Region, precision
+from actc.enclosures import Limits, Region, precision
 from actc.expr import Expr, apply, symbol
 from actc.operators import OPERATORS, Operator
 from actc.parsing import parse
@@ -23,7 +23,7 @@ X = symbol("x")
 ROWS = [row for row in OPERATORS.values() if row.arity]
 
 
-def exact(end: float) -> Fraction | float:
+def exact(end: float | Fraction) -> Fraction | float:
     return Fraction(end) if math.isfinite(end) else end
 
 
@@ -94,8 +94,52 @@ def test_bounds_are_tight(text: str, low: float, high: float, bounds: tuple[floa
 def test_limits_of_products_are_not_guessed() -> None:
     """x·exp(−x) at infinity is ∞·0: nothing is known of it by its parts."""
     for text in ("x*exp(-x)", "exp(x)*exp(-x)", "x - x", "x/x"):
-        low, high = Region(math.inf, math.inf).bounds(parse(text))
+        low, high = Limits(math.inf).bounds(parse(text))
         assert not low.is_finite() and not high.is_finite() and low < high
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "bounds"),
+    [
+        ("exp(-x) + tanh(x)", math.inf, (1, 1)),
+        ("x + softplus(x)", -math.inf, (-math.inf, -math.inf)),
+        ("silu(x) + 1", 0, (1, 1)),
+        ("sin(x)", math.inf, (-1, 1)),
+        ("sigmoid(x)**2", -math.inf, (0, 0)),
+        # The value there is not the limit, and the limit nothing that its parts tell.
+        ("tanh(x)/x", 0, (-math.inf, math.inf)),
+        ("sign(x)", 0, (-math.inf, math.inf)),
+        ("tanh(sign(exp(-x)))", math.inf, (-1, 1)),
+        ("hardshrink(x)", Fraction(1, 2), (-math.inf, math.inf)),
+        ("softshrink(x, -1)", -1, (-math.inf, math.inf)),
+        ("tanh(1/x)", 0, (-1, 1)),
+        ("exp(-x)**(1/x)", math.inf, (-math.inf, math.inf)),
+    ],
+)
+def test_limits(text: str, place: float | Fraction, bounds: tuple[float, float]) -> None:
+    found = Limits(exact(place)).bounds(parse(text))
+    assert tuple(float(b) for b in found) == bounds
+
+
+def _far(value: mpmath.mpf, bounds: tuple[flint.arb, flint.arb]) -> mpmath.mpf:
+    low, high = (mpmath.mpf(str(float(b))) for b in bounds)
+    return max(low - value, value - high, 0)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions(names=("x",), size=4), st.sampled_from([0, 1, -1, math.inf, -math.inf]))
+def test_values_go_to_limits(e: Expr, place: float) -> None:
+    bounds = Limits(exact(place)).bounds(e)
+    for side in (1, -1) if math.isfinite(place) else (math.copysign(1, place),):
+        far, near = (
+            (mpmath.mpf(place) + side * mpmath.mpf(10) ** -n) if math.isfinite(place) else side * mpmath.mpf(10) ** n
+            for n in (6, 50)
+        )
+        with mpmath.workdps(60):
+            before, after = (e.evaluate_mp(60, **({"x": x} if e.symbols else {})) for x in (far, near))
+        if mpmath.isfinite(before) and mpmath.isfinite(after):
+            # Logarithms are slow: the exponent of the distance is eight times as large.
+            assert _far(after, bounds) <= max(_far(before, bounds) / 3, (1 + abs(after)) * mpmath.mpf(10) ** -6)
 
 
 def test_the_precision_outside_is_left_alone() -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from actc.derivatives import derivative
 from actc.errors import ExpressionError
-from actc.expr import Expr, apply, symbol
+from actc.expr import Expr, apply, constant, symbol
 from actc.operators import OPERATORS, Law, Operator, operator
 from actc.program import Program
 from tests.oracle import LARGEST, ROWS, TINY, excess, is_corner, points, second_arguments, slopes
@@ -191,6 +191,35 @@ def test_image_holds_every_value_and_is_tight(row: Operator) -> None:
     assert y.max() <= high + 1e-15 * abs(high)
     for bound, reached in ((low, y.min()), (high, y.max())):
         assert abs(reached) > 1e2 if math.isinf(bound) else abs(bound - reached) <= 1e-6 * max(1, abs(bound))
+
+
+@by_row([row for row in OPERATORS.values() if row.arity - len(row.defaults) == 1])
+def test_no_value_is_below_the_image_or_above(row: Operator) -> None:
+    """What is hardly outside it is seen by mpmath alone."""
+    grid = np.linspace(max(row.domain[0], -20), min(row.domain[1], 20), 4001)[1:-1]
+    values = apply(row.name, symbol("x")).evaluate(x=grid)
+    rest = [mpmath.mpf(d.numerator) / d.denominator for d in row.defaults]
+    with mpmath.workdps(40):
+        for end, sign, at in ((0, 1, int(np.nanargmin(values))), (1, -1, int(np.nanargmax(values)))):
+            a, b = mpmath.mpf(float(grid[max(at - 2, 0)])), mpmath.mpf(float(grid[min(at + 2, grid.size - 1)]))
+            for _ in range(110 if math.isfinite(row.image[end]) else 0):
+                c, d = (2 * a + b) / 3, (a + 2 * b) / 3
+                first, second = (sign * row.oracle(x, *rest) for x in (c, d))
+                a, b = (a, d) if first < second else (c, b)
+            bound = mpmath.mpf(row.image[end])
+            found = row.oracle((a + b) / 2, *rest)
+            # A bound that is not whole is rounded.
+            assert mpmath.isinf(bound) or sign * (found - bound) >= -abs(bound) * mpmath.mpf(2) ** -50
+
+
+@by_row([row for row in OPERATORS.values() if row.continuous and row.defaults and not row.poles])
+def test_rows_with_optional_arguments_above_0_are_continuous(row: Operator) -> None:
+    rng = np.random.default_rng(0)
+    for rest in rng.uniform(0.1, 3, (20, len(row.defaults))):
+        e = apply(row.name, symbol("x"), *(constant(float(r)) for r in rest))
+        at = np.concatenate([[0.0], rest, -rest, rng.uniform(-4, 4, 50)])
+        before, after = (e.evaluate(x=at + step) for step in (-1e-9, 1e-9))
+        np.testing.assert_allclose(before, after, atol=1e-7)
 
 
 # --- laws -----------------------------------------------------------------------------------------------------------
