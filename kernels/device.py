@@ -65,6 +65,8 @@ TWO_OVER_PI_32 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 32, 8
 TWO_OVER_PI_64 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 64, 20))
 
 INF = tl.constexpr(float("inf"))
+#: Half a unit in the last place of 1 in float64: exponents off from an even number by less are one less 1.
+EVEN = tl.constexpr(2**-54)
 
 
 # --- what the others are made of ---------------------------------------------------------------------------------
@@ -444,18 +446,18 @@ def exp(x):
 @triton.jit
 def expm1(x):
     near = tl.abs(x) < 0.5
-    i, r = exp_reduced(limited(x, -50.0, 800.0 if x.dtype == tl.float64 else 100.0))
+    # Up to where i is the largest exponent and the result beyond the range.
+    i, r = exp_reduced(limited(x, -50.0, 710.0 if x.dtype == tl.float64 else 89.0))
     # Not reduced where the two terms below would cancel.
     i = tl.where(near, 0, i)
     r = tl.where(near, x, r)
     p = tl.fma(r * r, polynomial(r, EXP_WIDE), r)
     # 2^i·(e^r − 1) + (2^i − 1), by halves, since 2^i itself may be beyond the range. What rounding adds to 2^i/2 − 1/2
     # is half a unit for one i: it is taken from p.
+    s = power_of_two(i - 1)
     if x.dtype == tl.float64:
-        s = power_of_two(tl.minimum(i, 1024) - 1)
         q = tl.where(i == 54, p - 5.551115123125783e-17, p)
     else:
-        s = power_of_two(tl.minimum(i, 128) - 1)
         q = tl.where(i == 25, p - 2.9802322387695312e-08, p)
     y = tl.fma(s, q, s - 0.5)
     return tl.where(near, with_sign(p, x), y + y)
@@ -575,7 +577,7 @@ def with_sign_where(condition, y, x):
 
 @triton.jit
 def pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
-    """``negative``: whether x may be below 0; ``short``: whether y is known to be from -1 to 1."""
+    """``negative``: whether x may be below 0 or -0; ``short``: whether y is known to be from -1 to 1."""
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y, short)
@@ -593,7 +595,7 @@ def pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y, short)
-        z = with_sign_where(rest == 0, times_power(y, powered(x, rest), y, 1), x)
+        z = with_sign_where(rest < EVEN, times_power(y, powered(x, rest), y, 1), x)
     else:
         z = times_power(y, x, y, 1)
     # A slope of 0 has no sign.
@@ -601,12 +603,15 @@ def pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
 
 
 @triton.jit
-def pow_by_y(x, y):
+def pow_by_y(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     """x^y·log x; 0 for x = 0 and y ≥ 0."""
     x, y = tl.broadcast(x, y)
     high, low = log2_pair(x)
     natural = tl.fma(high, typed(0.6931471805599453, high), low * 0.6931471805599453)
     z = times_power(natural, x, y)
+    if negative:
+        # NaN for all below 0, but -0 has odd powers.
+        z = with_sign_where(above_even(y, short) == 1, z, x)
     return tl.where((x == 0) & (y >= 0), 0.0, z)
 
 
@@ -885,8 +890,14 @@ def sigmoid(x):
 
 @triton.jit
 def softplus(x, beta):
+    # x apart from the rest: beta·x may be beyond the range.
     t = beta * x
-    return (max(t, 0.0) + log1p_unit(exp(-tl.abs(t)))) / beta
+    a = tl.abs(t)
+    rest = log1p_unit(exp(-a)) / beta
+    # A small beta magnifies an exponential below the normal range: as a square its root keeps the digits.
+    g = exp(-0.5 * a)
+    rest = tl.where((tl.abs(beta) < 1) & (a > 80), g * (g / beta), rest)
+    return tl.where(t > 0, x, 0.0) + rest
 
 
 @triton.jit
@@ -1020,10 +1031,9 @@ def fast_log1p(x):
 
 @triton.jit
 def above_even_near(y, short: tl.constexpr):
-    """As ``above_even``, but by either of the even numbers beside y. Beyond 2^24 only multiples of 4 count as even: the
-    numbers of 16 bits are, and their squares."""
-    a = tl.abs(y)
-    # Adding 2^23 rounds to a whole number.
+    """As ``above_even``, but by either of the even numbers beside y, and 0 for infinities and NaN."""
+    # From 2^24 on all are even. Adding 2^23 rounds to a whole number.
+    a = tl.abs(y) if short else tl.minimum(tl.abs(y), 16777216.0)
     return a if short else tl.abs(tl.fma(tl.fma(a, 0.5, 8388608.0) - 8388608.0, -2.0, a))
 
 
@@ -1056,7 +1066,7 @@ def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = Fal
     if negative:
         rest = above_even_near(y, short)
         root = root_of_power(0.5 * log2_near(powered(x, rest)), y - 1, unless)
-        z = with_sign_where(rest == 0, y * root * root, x)
+        z = with_sign_where(rest < EVEN, y * root * root, x)
     else:
         root = root_of_power(0.5 * log2_near(x), y - 1, unless)
         z = y * root * root
@@ -1064,13 +1074,16 @@ def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = Fal
 
 
 @triton.jit
-def fast_pow_by_y(x, y):
+def fast_pow_by_y(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     half = 0.5 * log2_near(x)
     # 2^(2·shift) is 2·log 2, for the natural logarithm of x itself.
     root = root_of_power(half, y, y, 0.23561681352755118)
+    z = half * root * root
+    if negative:
+        z = with_sign_where(above_even_near(y, short) == 1, z, x)
     # The sum is -∞ for x = 0 and y ≥ 0.
-    return tl.where(half + root == -INF, 0.0, half * root * root)
+    return tl.where(half + root == -INF, 0.0, z)
 
 
 @triton.jit
@@ -1363,7 +1376,10 @@ def log1p_of_exp(x):
 @triton.jit
 def fast_softplus(x, beta):
     t = beta * x
-    return (max(t, 0.0) + log1p_of_exp(t)) / beta
+    a = tl.abs(t)
+    g = exp2_normal(a * -0.7213475204444817)
+    rest = tl.where((tl.abs(beta) < 1) & (a > 80), g * (g / beta), log1p_of_exp(t) / beta)
+    return tl.where(t > 0, x, 0.0) + rest
 
 
 @triton.jit

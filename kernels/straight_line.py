@@ -78,7 +78,7 @@ class Body:
         scalar = (NUMBER, CHANNEL) if self.form == "rows" else (NUMBER,)
         self._truths = _truths(self.program, {each.name for each in operands if each.place in scalar})
         self._ranges = ranges(self.program)
-        self._beside_logarithm = partials.beside_logarithm(self.program)
+        self._both_slopes = partials.both_slopes(self.program)
         #: One line an instruction, and where the results stand.
         self.lines, self.values = self._written()
 
@@ -140,8 +140,8 @@ class Body:
         """What a function may rely on, as its arguments by name."""
         instruction = self.program.instructions[i]
         ranges = [self._ranges[a] for a in instruction.args]
-        if instruction.op in ("pow", "pow_by_x"):
-            if ranges[0][0] >= 0 or i in self._beside_logarithm:
+        if instruction.op in ("pow", "pow_by_x", "pow_by_y"):
+            if math.copysign(1, ranges[0][0]) > 0 or i in self._both_slopes:
                 return ["negative=False"]
             return ["short=True"] if ranges[1][0] >= -1 and ranges[1][1] <= 1 else []
         # The reciprocal of what is larger is below the normal range.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from hypothesis import given, settings
 
@@ -28,6 +30,8 @@ def test_values_lie_within(expression: Expr) -> None:
         found = found[~found.isnan()]
         below, above = (end * (1 + sign * 1e-9 * (1 if end > 0 else -1)) for end, sign in ((low, -1), (high, 1)))
         assert ((found >= below) & (found <= above)).all(), (low, high)
+        negative = (found == 0) & found.signbit()
+        assert not negative.any() or math.copysign(1, low) < 0, (low, high)
 
 
 def test_what_kernels_rely_on() -> None:
@@ -37,3 +41,7 @@ def test_what_kernels_rely_on() -> None:
     kept = pipeline.program([parse("softplus(x, beta)")], keep=frozenset({"softplus"}))
     assert ranges(kept)[-1] == (-float("inf"), float("inf"))
     assert ranges(pipeline.program([parse("sigmoid(x)")], keep=frozenset({"sigmoid"})))[-1] == (0.0, 1.0)
+    # Powers have another sign if -0 is among their bases.
+    for text, sign in (("relu(x)", -1), ("max(x, 0)", -1), ("sqrt(x)", -1), ("abs(x)", 1), ("exp(x)*sigmoid(x)", 1)):
+        low, _ = ranges(pipeline.program([parse(text)], keep=frozenset({"sigmoid"})))[-1]
+        assert low == 0 and math.copysign(1, low) == sign, text
