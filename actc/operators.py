@@ -788,7 +788,7 @@ _ROWS = (
         mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else _mp_pow(a, b),
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
         derivative=(
-            "where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x != 0), "
+            "where(((y - 1 + 1 != y) + (abs(y - (y - 1) - 1) > 0))*(x/x == 1), "
             "div_no_nan(y*pow_no_nan(x, y), x), y*pow_no_nan(x, y - 1))",
             "where(x > 0, x**y*log(x), 0)",
         ),
