@@ -293,22 +293,22 @@ def log_of_rest(f):
 
 
 @triton.jit
-def split(x):
-    """e and f with x = 2^e·(1 + f), for normal finite x > 0; f from -1/4 to 1/2, exactly."""
+def split(x, shift=0.0):
+    """e + shift and f with x = 2^e·(1 + f), for normal finite x > 0; f from -1/4 to 1/2, exactly."""
     if x.dtype == tl.float64:
         i = (bits(x) - 0x3FE8000000000001) & -0x10000000000000
-        e = i.to(tl.float64) * 2.220446049250313e-16
+        e = tl.fma(i.to(tl.float64), 2.220446049250313e-16, shift)
     else:
         i = (bits(x) - 0x3F400001) & -0x800000
-        e = i.to(tl.float32) * 1.1920928955078125e-07
+        e = tl.fma(i.to(tl.float32), 1.1920928955078125e-07, shift)
     return e, number(bits(x) - i) - 1
 
 
 @triton.jit
 def log_finite(x, shift):
     """log x + shift·log 2 for normal finite x > 0."""
-    e, f = split(x)
-    return tl.fma(e + shift, typed(0.6931471805599453, e), log_of_rest(f))
+    e, f = split(x, shift)
+    return tl.fma(e, typed(0.6931471805599453, e), log_of_rest(f))
 
 
 @triton.jit
@@ -490,14 +490,14 @@ def log2_pair(x):
         small = x < 2.2250738585072014e-308
         x = tl.where(small, x * 18014398509481984.0, x)
         i = (bits(x) - 0x3FE6A09E667F3BCD) & -0x10000000000000
-        e = i.to(tl.float64) * 2.220446049250313e-16 + tl.where(small, -54.0, 0.0)
+        e = tl.fma(i.to(tl.float64), 2.220446049250313e-16, tl.where(small, -54.0, 0.0))
         binary = typed(1.4426950408889634, x)
         binary_low = typed(2.0355273740931033e-17, x)
     else:
         small = x < 1.1754943508222875e-38
         x = tl.where(small, x * 16777216.0, x)
         i = (bits(x) - 0x3F3504F3) & -0x800000
-        e = i.to(tl.float32) * 1.1920928955078125e-07 + tl.where(small, -24.0, 0.0)
+        e = tl.fma(i.to(tl.float32), 1.1920928955078125e-07, tl.where(small, -24.0, 0.0))
         binary = typed(1.4426950216293335, x)
         binary_low = typed(1.925963033500011e-08, x)
     f = number(bits(x) - i) - 1
@@ -717,38 +717,40 @@ def tan(x):
 
 
 @triton.jit
-def quarter_turn_minus(x, y):
-    """π/2 − (x + y), y much smaller than x."""
+def quarter_turn_minus(times: tl.constexpr, x, y):
+    """π/2 − times·(x + y), y much smaller than x; ``times`` is a power of two."""
     # π/2 in two numbers.
     if x.dtype == tl.float64:
-        z = (1.5707963267948966 - x) - (y - 6.123233995736766e-17)
+        z = tl.fma(x, -times, typed(1.5707963267948966, x)) - tl.fma(y, times, typed(-6.123233995736766e-17, x))
     else:
-        z = (1.5707963705062866 - x) - (y + 4.3711390001862426e-08)
+        z = tl.fma(x, -times, 1.5707963705062866) - tl.fma(y, times, 4.3711390001862426e-08)
     return z
 
 
 @triton.jit
 def half_angle(a):
-    """For 0 ≤ a ≤ 1 whether a > 1/2; if so, asin √((1 − a)/2), which is half of acos a, else asin a, in two numbers."""
+    """For 0 ≤ a ≤ 1 whether a > 1/2; if so, asin √((1 − a)/2), which is half of acos a, else asin a, in two numbers, and
+    as one."""
     large = a > 0.5
     u = tl.where(large, tl.fma(a, -0.5, 0.5), a * a)
     z = tl.where(large, sqrt(u), a)
-    return large, z, z * u * polynomial(u, ASIN)
+    p = polynomial(u, ASIN)
+    return large, z, z * u * p, tl.fma(z * u, p, z)
 
 
 @triton.jit
 def asin(x):
-    large, z, rest = half_angle(tl.abs(x))
-    return with_sign(tl.where(large, quarter_turn_minus(2 * z, 2 * rest), z + rest), x)
+    large, z, rest, angle = half_angle(tl.abs(x))
+    return with_sign(tl.where(large, quarter_turn_minus(2.0, z, rest), angle), x)
 
 
 @triton.jit
 def acos(x):
-    large, z, rest = half_angle(tl.abs(x))
+    large, z, rest, angle = half_angle(tl.abs(x))
     z = tl.where(x < 0, -z, z)
     rest = tl.where(x < 0, -rest, rest)
-    far = 2 * (z + rest)
-    return tl.where(large, tl.where(x < 0, 3.141592653589793 + far, far), quarter_turn_minus(z, rest))
+    far = tl.where(x < 0, tl.fma(angle, -2.0, typed(3.141592653589793, x)), 2 * angle)
+    return tl.where(large, far, quarter_turn_minus(1.0, z, rest))
 
 
 @triton.jit
@@ -757,8 +759,8 @@ def atan(x):
     large = a > 1
     z = tl.where(large, reciprocal_near(a), a)
     u = z * z
-    rest = z * u * polynomial(u, ATAN)
-    return with_sign(tl.where(large, quarter_turn_minus(z, rest), z + rest), x)
+    p = polynomial(u, ATAN)
+    return with_sign(tl.where(large, quarter_turn_minus(1.0, z, z * u * p), tl.fma(z * u, p, z)), x)
 
 
 # --- hyperbolic --------------------------------------------------------------------------------------------------
@@ -767,7 +769,7 @@ def atan(x):
 @triton.jit
 def tanh(x):
     a = tl.abs(x)
-    far = 1 - 2 * reciprocal_near(exp_within(2 * limited(a, 0.0, 20.0)) + 1)
+    far = tl.fma(reciprocal_near(exp_within(2 * limited(a, 0.0, 20.0)) + 1), -2.0, 1.0)
     return with_sign(tl.where(a < 0.6, odd_polynomial(a, TANH), far), x)
 
 
@@ -775,13 +777,13 @@ def tanh(x):
 def sinh(x):
     a = tl.abs(x)
     e = scaled_exp(0.5, a, 0.0)
-    return with_sign(tl.where(a < 1, odd_polynomial(a, SINH), e - 0.25 * reciprocal_near(e)), x)
+    return with_sign(tl.where(a < 1, odd_polynomial(a, SINH), tl.fma(reciprocal_near(e), -0.25, e)), x)
 
 
 @triton.jit
 def cosh(x):
     e = scaled_exp(0.5, tl.abs(x), 0.0)
-    return e + 0.25 * reciprocal_near(e)
+    return tl.fma(reciprocal_near(e), 0.25, e)
 
 
 @triton.jit
@@ -891,6 +893,7 @@ def sigmoid(x):
 @triton.jit
 def softplus(x, beta):
     # x apart from the rest: beta·x may be beyond the range.
+    x, beta = tl.broadcast(x, beta)
     t = beta * x
     a = tl.abs(t)
     rest = log1p_unit(exp(-a)) / beta
@@ -937,7 +940,7 @@ def mish(x):
     g = exp(-0.5 * tl.abs(x))
     w = g * g
     above = tl.where(x < 0, x * g * g * (w + 2), x * tl.fma(w, 2.0, 1.0))
-    below = tl.where(x < 0, tl.fma(w, w + 2, 2.0), tl.fma(w, 2 * w + 2, 1.0))
+    below = tl.where(x < 0, tl.fma(w, w + 2, 2.0), tl.fma(w, tl.fma(w, 2.0, 2.0), 1.0))
     return above * reciprocal_near(below)
 
 
@@ -1066,7 +1069,7 @@ def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = Fal
     if negative:
         rest = above_even_near(y, short)
         root = root_of_power(0.5 * log2_near(powered(x, rest)), y - 1, unless)
-        z = with_sign_where(rest < EVEN, y * root * root, x)
+        z = with_sign_where((rest < EVEN) & (tl.abs(y) < INF), y * root * root, x)
     else:
         root = root_of_power(0.5 * log2_near(x), y - 1, unless)
         z = y * root * root
@@ -1369,12 +1372,20 @@ def fast_silu_by_x(x):
 @triton.jit
 def log1p_of_exp(x):
     """log(1 + e^-|x|)."""
+    e, ratio = log1p_of_exp_factors(x)
+    return e * ratio
+
+
+@triton.jit
+def log1p_of_exp_factors(x):
+    """e = e^-|x| and log(1 + e)/e."""
     e = exp4_near(tl.abs(x) * -0.7213475204444817)
-    return e * horner(e, LOG1P_UNIT_FAST)
+    return e, horner(e, LOG1P_UNIT_FAST)
 
 
 @triton.jit
 def fast_softplus(x, beta):
+    x, beta = tl.broadcast(x, beta)
     t = beta * x
     a = tl.abs(t)
     g = exp2_normal(a * -0.7213475204444817)
@@ -1384,7 +1395,8 @@ def fast_softplus(x, beta):
 
 @triton.jit
 def fast_log_sigmoid(x):
-    return min(x, 0.0) - log1p_of_exp(x)
+    e, ratio = log1p_of_exp_factors(x)
+    return tl.fma(-e, ratio, min(x, 0.0))
 
 
 @triton.jit

@@ -102,6 +102,9 @@ AWKWARD = [0.0, 1e-310, 1e-40, 1e-30, 0.75, 5.0, 12.0, 20.0, 86.0, 90.0, 95.0, 9
 def test_awkward_values(row: Operator, dtype: torch.dtype, backend: str, device: str) -> None:
     """At the ends of the range: NaN, infinities, signs of zeros, and numbers as the reference has them on the CPU."""
     x = torch.tensor([NAN, *AWKWARD, *(-a for a in AWKWARD)], dtype=torch.float64).to(dtype)
+    if dtype in (torch.bfloat16, torch.float16):
+        # Numbers below the normal range of 16 bits the interpreter loads as 0.
+        x = torch.where(x.abs() < torch.finfo(dtype).tiny, 0 * x, x)
     assert_as_reference(expression(row), [x, *(each.to(dtype) for each in sample(row).tensors[1:])], backend, device)
 
 
