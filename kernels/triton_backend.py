@@ -81,7 +81,7 @@ class _Plan(Plan):
             self._start(*arguments)
 
     def _first_start(self, *arguments: Any) -> None:
-        compiled = self._function[self._grid](*arguments, num_warps=WARPS, enable_fp_fusion=True)
+        compiled = self._function[self._grid](*arguments, num_warps=WARPS, enable_fp_fusion=False)
         # To find the compiled kernel takes Triton another 5 µs. The interpreter has none.
         if compiled is not None:
             self._start = compiled[self._grid]
