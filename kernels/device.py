@@ -1101,8 +1101,10 @@ def sqrt_normal(x):
 
 
 @triton.jit
-def fast_div(x, y):
-    return x / y
+def fast_div(x, y, above: tl.constexpr = False):
+    """``above``: whether y is known to be 2^-124 or more."""
+    # Quarters, since the reciprocal of the largest is below the normal range.
+    return (x * 0.25) * reciprocal_near(y * 0.25) if above else x / y
 
 
 @triton.jit

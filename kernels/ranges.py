@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable
 
 from actc.expr import apply, symbol
-from actc.operators import OPERATORS
+from actc.operators import OPERATORS, Operator
 from actc.program import Program
 
-#: The least and the largest value; -0 is less than 0.
 Range = tuple[float, float]
 _ALL = (-math.inf, math.inf)
 
@@ -28,25 +27,47 @@ def ranges(program: Program) -> list[Range]:
             given = [found[i] for i in each.args]
             if each.op == "mul" and each.args[0] == each.args[1]:
                 given = [_absolute(given[0])] * 2
-            known = _RULES[each.op](*given) if each.op in _RULES else _image(each.op)
+            known = _RULES[each.op](*given) if each.op in _RULES else _image(OPERATORS.get(each.op))
             found.append(_ALL if any(map(math.isnan, known)) else known)
     return found
 
 
+def negative_zeros(program: Program) -> frozenset[int]:
+    """The instructions whose value may be -0, whose powers have other signs than those of 0."""
+    values = ranges(program)
+    found: set[int] = set()
+    for i, each in enumerate(program.instructions):
+        low, high = values[i]
+        if each.op == "constant":
+            may = each.value == 0 and math.copysign(1, each.value) < 0
+        elif low > 0 or high < 0 or each.op in ("abs", "hypot"):
+            may = False
+        elif each.op == "add":
+            may = found.issuperset(each.args)
+        elif each.op == "sub":
+            first, second = each.args
+            may = first in found and values[second][0] <= 0 <= values[second][1]
+        elif each.op in ("mul", "div"):
+            may = each.args[0] != each.args[1] and any(values[a][0] < 0 or a in found for a in each.args)
+        elif each.op in ("max", "min", "where"):
+            may = not found.isdisjoint(each.args[-2:])
+        else:
+            may = low < 0 or _keeps_negative_zero(each.op)
+        if may:
+            found.add(i)
+    return frozenset(found)
+
+
 @functools.cache
-def _image(name: str) -> Range:
-    row = OPERATORS.get(name)
-    # That of a row of several arguments is for the defaults of all but the first.
-    if row is None or not (row.arity == 1 or row.compares):
-        return _ALL
-    low, high = row.image
-    return (-0.0 if low == 0 and _keeps_negative_zero(name) else low, high)
-
-
 def _keeps_negative_zero(name: str) -> bool:
     """Whether a row that is nowhere below 0 is -0 at -0, as roots are."""
     value = float(apply(name, *[symbol("x")] * OPERATORS[name].arity).evaluate(x=-0.0))
     return value == 0 and math.copysign(1, value) < 0
+
+
+def _image(row: Operator | None) -> Range:
+    # That of a row of several arguments is for the defaults of all but the first.
+    return row.image if row is not None and (row.arity == 1 or row.compares) else _ALL
 
 
 def _hypot(x: Range, y: Range) -> Range:
@@ -55,7 +76,7 @@ def _hypot(x: Range, y: Range) -> Range:
 
 
 def _absolute(x: Range) -> Range:
-    return (max(0.0, x[0], -x[1]), max(-x[0], x[1]))
+    return (max(x[0], -x[1], 0.0), max(-x[0], x[1]))
 
 
 def _exp(x: Range) -> Range:
@@ -64,19 +85,7 @@ def _exp(x: Range) -> Range:
 
 def _product(x: Range, y: Range) -> Range:
     ends = [a * b for a in x for b in y]
-    return _ALL if any(map(math.isnan, ends)) else _hull(*ends)
-
-
-def _hull(*ends: float) -> Range:
-    ordered = sorted(ends, key=lambda end: (end, math.copysign(1, end)))
-    return (ordered[0], ordered[-1])
-
-
-def _chosen(choose: Callable[..., float], x: Range, y: Range) -> Range:
-    """The least or the largest of two; of zeros it may be either."""
-    low, high = (choose(*ends) for ends in zip(x, y, strict=True))
-    negative = low == 0 and any(math.copysign(1, end) < 0 for end in (x[0], y[0]))
-    return (-0.0 if negative else low, high + 0.0)
+    return _ALL if any(map(math.isnan, ends)) else (min(ends), max(ends))
 
 
 #: Rows whose value can be told more closely from their arguments' than by their image.
@@ -89,7 +98,7 @@ _RULES: dict[str, Callable[..., Range]] = {
     "abs": _absolute,
     "exp": _exp,
     "hypot": _hypot,
-    "max": functools.partial(_chosen, max),
-    "min": functools.partial(_chosen, min),
-    "where": lambda _, x, y: (_hull(x[0], y[0])[0], _hull(x[1], y[1])[1]),
+    "max": lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+    "min": lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
+    "where": lambda _, x, y: (min(x[0], y[0]), max(x[1], y[1])),
 }

@@ -23,7 +23,7 @@ from . import partials
 from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
-from .ranges import ranges
+from .ranges import negative_zeros, ranges
 
 SIXTEEN_BITS = ("bfloat16", "float16")
 
@@ -78,7 +78,7 @@ class Body:
             self.form = ("rows" if specification.inner else "columns") if along else "numbers"
         scalar = (NUMBER, CHANNEL) if self.form == "rows" else (NUMBER,)
         self._truths = _truths(self.program, {each.name for each in operands if each.place in scalar})
-        self._ranges = ranges(self.program)
+        self._ranges, self._negative_zeros = ranges(self.program), negative_zeros(self.program)
         self._both_slopes = partials.both_slopes(self.program)
         #: What is a product or a quotient that was rounded, or one of those passed on.
         self._rounded: set[int] = set()
@@ -158,9 +158,12 @@ class Body:
         instruction = self.program.instructions[i]
         ranges = [self._ranges[a] for a in instruction.args]
         if instruction.op in ("pow", "pow_by_x", "pow_by_y"):
-            if math.copysign(1, ranges[0][0]) > 0 or i in self._both_slopes:
+            positive = ranges[0][0] >= 0 and instruction.args[0] not in self._negative_zeros
+            if positive or i in self._both_slopes:
                 return ["negative=False"]
             return ["short=True"] if ranges[1][0] >= -1 and ranges[1][1] <= 1 else []
+        if instruction.op == "div" and self._fast:
+            return ["above=True"] if ranges[1][0] >= 2.0**-124 else []
         # The reciprocal of what is larger is below the normal range.
         most = math.inf if instruction.op == "div_by_x" else 2.0**126
         if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
