@@ -6,10 +6,8 @@ many threads as torch uses. Sums are made of parts that depend on shapes alone, 
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +16,7 @@ from . import threads
 from .arrangement import Plan, PlannedKernel
 from .cpu_source import CpuSource, cpu_source
 from .errors import BackendError
+from .llvm import Library, vectors
 from .placement import CHANNEL
 from .straight_line import Specification
 
@@ -33,7 +32,8 @@ class _Plan(Plan):
     def prepare(self, specification: Specification) -> None:
         lies = self.lies
         require_cpu(lies.device)
-        self.source, self._function, _ = _kernel(specification)
+        self.source, self._library = _kernel(specification)
+        self._address = self._library.address("kernel")
         along = any(each.kind == CHANNEL for each in lies.places)
         #: Rows, elements of one, and rows after which the channels begin again.
         self._rows, self._run, self._channels = 1, lies.elements, 1
@@ -51,38 +51,27 @@ class _Plan(Plan):
 
     def launch(self, results: list[Tensor], grad: list[Tensor], operands: list[Tensor]) -> None:
         stored = len(self.source.stored)
-        walked = [*results[:stored], *grad]
+        walked, sums = [*results[:stored], *grad], results[stored:]
         tensors = [*walked, *operands]
-        sums = results[stored:]
-        pieces = self._parts if sums else min(threads.count(), max(1, self.lies.elements // SHARE))
+        starts = [each.data_ptr() for each in tensors]
+        # Along a row numbers and vectors along the channels stay where they are.
+        steps = [each.element_size() if k < len(walked) or each.numel() > 1 else 0 for k, each in enumerate(tensors)]
+        most = min(threads.count(), max(1, self.lies.elements // SHARE))
+        pieces = self._parts if sums else most
         calls = []
         for part in range(pieces):
-            at = [each.data_ptr() for each in tensors]
             if self._rows == 1:
                 # Whole cache lines to each thread.
-                first, last = (min(self._run, -(-self._run * k // pieces) + 63 & ~63) for k in (part, part + 1))
-                run, rows = last - first, (0, 1)
-                for k, each in enumerate(tensors):
-                    if each.numel() != 1 or k < len(walked):
-                        at[k] += first * each.element_size()
+                first, last = (min(self._run, (-(-self._run * k // pieces) + 63) & ~63) for k in (part, part + 1))
+                rows, run = (0, 1), last - first
+                at = [start + first * step for start, step in zip(starts, steps, strict=True)]
             else:
-                run, rows = self._run, (self._rows * part // pieces, self._rows * (part + 1) // pieces)
+                rows, run = (self._rows * part // pieces, self._rows * (part + 1) // pieces), self._run
+                at = starts
             if run and rows[0] < rows[1]:
                 totals = [each.data_ptr() + part * each.stride(0) * 8 for each in sums]
                 calls.append((*rows, run, self._channels, *at[:stored], *totals, *at[stored:]))
-        self._start(calls)
-
-    def _start(self, calls: list[tuple[int, ...]]) -> None:
-        workers = min(threads.count(), len(calls), max(1, self.lies.elements // SHARE))
-        if workers == 1:
-            for each in calls:
-                self._function(*each)
-        else:
-            threads.spread(self._several, [(calls[k::workers],) for k in range(workers)])
-
-    def _several(self, calls: list[tuple[int, ...]]) -> None:
-        for each in calls:
-            self._function(*each)
+        threads.run(self._address, calls, min(most, len(calls)))
 
 
 class CpuKernel(PlannedKernel):
@@ -107,12 +96,6 @@ def require_cpu(device: torch.device) -> None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _kernel(specification: Specification) -> tuple[CpuSource, Any, Any]:
-    """The source of a kernel, the function, and what holds its machine code."""
-    from .llvm import Library, lanes
-
-    source = cpu_source(specification, lanes())
-    library = Library(source.text)
-    pointers = len(source.stored) + len(source.summed) + (specification.needed is not None) + len(source.read)
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *[ctypes.c_void_p] * pointers)
-    return source, prototype(library.address("kernel")), library
+def _kernel(specification: Specification) -> tuple[CpuSource, Library]:
+    source = cpu_source(specification, *vectors())
+    return source, Library(source.text)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from .cpu_functions import CpuFunctions, names
 from .lanes import (
     BFLOAT16,
     FLOAT16,
@@ -26,8 +27,6 @@ from .lanes import (
     Code,
     Type,
     Value,
-    function_names,
-    functions_of,
 )
 from .placement import CHANNEL, ELEMENT, NUMBER
 from .straight_line import Body, Specification
@@ -39,16 +38,18 @@ _LARGEST = {
     "bfloat16": 3.3895313892515355e38,
     "float16": 65504.0,
 }
+#: What a kernel is given before its pointers.
+_COUNTS = ("first", "last", "run", "channels")
 
 
 @dataclass(frozen=True)
 class CpuSource:
     """A kernel in LLVM's text.
 
-    ``kernel(first, last, run, channels, pointers...)`` works on the rows from first to last, each of ``run`` elements;
-    ``channels`` counts the rows after which the channels begin again. The pointers are those of the results that are
-    ``stored``, by position among those needed, of the float64 sums of those ``summed``, to which it adds, of the
-    gradient, if it computes any, and of the operands that are ``read``.
+    ``kernel`` is given a pointer to 64-bit numbers: first, last, run, channels, and pointers. It works on the rows from
+    first to last, each of ``run`` elements; after ``channels`` rows the channels begin again. The pointers are those of
+    the results that are ``stored``, by position among those needed, of the float64 sums of those ``summed``, to which
+    it adds, of the gradient, if it computes any, and of the operands that are ``read``.
     """
 
     text: str
@@ -57,9 +58,9 @@ class CpuSource:
     read: tuple[int, ...]
 
 
-def cpu_source(specification: Specification, lanes: int) -> CpuSource:
-    """The kernel for a specification, by so many lanes at a time."""
-    return _Writer(specification, lanes).source()
+def cpu_source(specification: Specification, lanes: int, scales: bool) -> CpuSource:
+    """The kernel for a specification, by so many lanes at a time; ``scales`` as for `Code`."""
+    return _Writer(specification, lanes, scales).source()
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class _Stream:
 
 
 class _Writer(Body):
-    def __init__(self, specification: Specification, lanes: int) -> None:
-        self._code = Code(lanes)
-        self._device = functions_of(self._code)
-        super().__init__(specification, function_names(), "device.", fast=False)
+    def __init__(self, specification: Specification, lanes: int, scales: bool) -> None:
+        self._code = Code(lanes, scales)
+        self._device = CpuFunctions(self._code)
+        super().__init__(specification, names(), "device.", fast=False)
         self._lanes = lanes
         self._compute = _TYPES[self.compute]
         self._streams: list[_Stream] = []
@@ -92,11 +93,9 @@ class _Writer(Body):
         self._over_row: dict[int, str] = {}
 
     def source(self) -> CpuSource:
-        parameters = ["i64 %first", "i64 %last", "i64 %run", "i64 %channels"]
-        parameters += [f"ptr %out{k}" for k in self.stored]
-        parameters += [f"ptr %sums{k}" for k in self.summed]
-        parameters += ["ptr %grad"] if self.spec.needed is not None else []
-        parameters += [f"ptr %in{i}" for i in self.read]
+        pointers = [f"out{k}" for k in self.stored] + [f"sums{k}" for k in self.summed]
+        pointers += ["grad"] if self.spec.needed is not None else []
+        pointers += [f"in{i}" for i in self.read]
         grad = None
         if self.spec.needed is not None:
             grad = self._loaded("grad", _TYPES[self.spec.dtype])
@@ -111,7 +110,7 @@ class _Writer(Body):
             self._store(k, results[k])
         for k in self.summed:
             self._add(k, results[k])
-        return CpuSource(self._text(parameters), tuple(self.stored), tuple(self.summed), tuple(self.read))
+        return CpuSource(self._text(pointers), tuple(self.stored), tuple(self.summed), tuple(self.read))
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
@@ -197,13 +196,16 @@ class _Writer(Body):
 
     # --- the whole ------------------------------------------------------------------------------------------------
 
-    def _text(self, parameters: Sequence[str]) -> str:
+    def _text(self, pointers: Sequence[str]) -> str:
         lanes, streams = self._lanes, self._streams
         sums = {**self._over_all, **self._over_row}
         many = f"<{lanes} x double>"
         begin = {k: f"%total{k}" if k in self._over_all else "zeroinitializer" for k in sums}
+        arguments = [*(("i64", name) for name in _COUNTS), *(("ptr", name) for name in pointers)]
         blocks: dict[str, list[str]] = {
             "entry": [
+                *(f"%{name}.given = getelementptr i64, ptr %given, i64 {k}" for k, (_, name) in enumerate(arguments)),
+                *(f"%{name} = load {kind}, ptr %{name}.given" for kind, name in arguments),
                 *(f"%{s.name}.copy = alloca <{lanes} x {s.memory}>, align 64" for s in streams),
                 *(f"%{s.name}.place = alloca ptr" for s in streams if s.written),
                 "br label %rows",
@@ -280,7 +282,7 @@ class _Writer(Body):
         # Vectors of 512 bits are split on some processors unless asked for.
         width = 32 * lanes
         return (
-            f"{declared}\n\ndefine void @kernel({', '.join(parameters)}) #0 {{\n{body}}}\n\n"
+            f"{declared}\n\ndefine void @kernel(ptr %given) #0 {{\n{body}}}\n\n"
             f'attributes #0 = {{ nounwind "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}" }}\n'
         )
 

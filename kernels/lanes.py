@@ -35,7 +35,7 @@ INT64, INT32 = Type("i", 64, "i64"), Type("i", 32, "i32")
 UINT64, UINT32, UINT16 = Type("u", 64, "i64"), Type("u", 32, "i32"), Type("u", 16, "i16")
 TRUTH = Type("b", 1, "i1")
 
-_ARITHMETIC = {"f": {"+": "fadd contract", "-": "fsub contract", "*": "fmul contract", "/": "fdiv"}}
+_ARITHMETIC = {"f": {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}}
 _ARITHMETIC |= {k: {"+": "add", "-": "sub", "*": "mul", "<<": "shl"} for k in "iu"}
 _ARITHMETIC["i"][">>"], _ARITHMETIC["u"][">>"] = "ashr", "lshr"
 for _kind in "iub":
@@ -50,15 +50,17 @@ _COMPARED = {
 
 
 class Code:
-    """LLVM's instructions for ``lanes`` elements at a time, as they are recorded; equal ones are one."""
+    """LLVM's instructions for ``lanes`` elements at a time, as they are recorded; equal ones are one.
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    ``scales``: whether the processor has an instruction for y·2^n.
+    """
+
+    def __init__(self, lanes: int, scales: bool) -> None:
+        self.lanes, self.scales = lanes, scales
         #: What is done for all elements alike, once, and what is done for each.
         self.before: list[str] = []
         self.lines: list[str] = []
         self.intrinsics: set[str] = set()
-        self.functions: SimpleNamespace | None = None
         self._known: dict[str, str] = {}
 
     def named(self, instruction: str, wide: bool) -> str:
@@ -297,38 +299,27 @@ class Language:
         middle = (ac >> 32) + (ad & low) + (bc & low)
         return b * d + (ad >> 32) + (bc >> 32) + (middle >> 32)
 
-    def exp2(self, x: Value) -> Value:
-        """In float32; results below the normal range are 0."""
-        x = self.minimum(self.maximum(x, -127.0, True), 128.0, True)
-        t = x + 12582912.0
-        r = (x - (t - 12582912.0)) * 0.6931471805599453
-        scale = ((t.to(INT32, bitcast=True) << 23) + 0x3F800000).to(FLOAT32, bitcast=True)
-        functions = functions_of(self.code)
-        e = self.fma(r * r, functions.horner(r, functions.EXP_WIDE[0]), r)
-        return (e + 1.0) * scale
-
-    def log2(self, x: Value) -> Value:
-        """In float32; of numbers below the normal range -∞."""
-        functions = functions_of(self.code)
-        e, f = functions.split(x)
-        y = self.fma(functions.log_of_rest(f), 1.4426950408889634, e)
-        y = self.where(x < math.inf, y, x)
-        return self.where(x >= 2.0**-126, y, self.where(x > -(2.0**-126), -math.inf, math.nan))
+    def scaled(self, y: Any, n: Value) -> Value:
+        """y·2^n in float32, rounded once, for integers n."""
+        if self.code.scales and n.wide:
+            y = self.typed(y, FLOAT32).widened()
+            function = f"{y.shown} @llvm.ldexp.v{self.code.lanes}f32.v{self.code.lanes}i32"
+            self.code.intrinsics.add(f"declare {function}({y.shown}, {n.shown})")
+            text = self.code.named(f"call {function}({y.shown} {y.text}, {n.shown} {n.text})", True)
+            return Value(self.code, FLOAT32, text, True)
+        half = n >> 1
+        low, high = (((k << 23) + 0x3F800000).to(FLOAT32, bitcast=True) for k in (half, n - half))
+        return y * low * high
 
 
-def functions_of(code: Code) -> SimpleNamespace:
-    """The device functions, recording into ``code``."""
-    if code.functions is None:
-        namespace: dict[str, Any] = {"__name__": "actc.kernels.device", "tl": Language(code), "triton": _TRITON}
-        exec(_device_code(), namespace)
-        code.functions = SimpleNamespace(**namespace)
-    return code.functions
-
-
-@functools.cache
-def function_names() -> frozenset[str]:
-    """What there is in ``functions_of(code)``."""
-    return frozenset(vars(functions_of(Code(1))))
+def device_functions(language: Language, coefficients: Any, **instead: Callable[..., Value]) -> SimpleNamespace:
+    """The functions of :mod:`.device` over a language, with coefficients from a module or what looks like it, and with
+    some functions ``instead`` of its own."""
+    namespace: dict[str, Any] = {"__name__": "actc.kernels.device", "tl": language, "triton": _TRITON}
+    namespace["coefficients"] = coefficients
+    exec(_device_code(), namespace)
+    namespace |= instead
+    return SimpleNamespace(**namespace)
 
 
 _TRITON = SimpleNamespace(
@@ -344,5 +335,5 @@ def _device_code() -> Any:
     spec = importlib.util.find_spec("actc.kernels.device")
     assert spec is not None and spec.origin is not None
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    tree.body = [n for n in tree.body if not (isinstance(n, ast.Import) and n.names[0].name.startswith("triton"))]
+    tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     return compile(tree, spec.origin, "exec")

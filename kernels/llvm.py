@@ -38,9 +38,14 @@ class Library:
         return found
 
 
-def lanes() -> int:
-    """How many float32 numbers one instruction of this computer works on, 8 at least."""
-    return 16 if llvm.get_host_cpu_features().get("avx512f") else 8
+@functools.cache
+def vectors() -> tuple[int, bool]:
+    """How many float32 numbers are worked on at a time, and whether one instruction computes y·2^n.
+
+    Two vectors of the widest kind: what is done to one does not wait for the other.
+    """
+    wide = bool(llvm.get_host_cpu_features().get("avx512f"))
+    return (32 if wide else 16), wide
 
 
 def cache_folder() -> Path:
