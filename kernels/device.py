@@ -90,6 +90,19 @@ def item(table, i):
 
 
 @triton.jit
+def counted(count: tl.constexpr, reach: tl.constexpr):
+    """0, 1, …, count − 1; of 64 bits where ``reach`` needs these."""
+    i = tl.arange(0, count)
+    return i.to(tl.int64) if reach >= 2147483648 else i
+
+
+@triton.jit
+def remainder(i, n: tl.constexpr, reach: tl.constexpr):
+    """i modulo n for i of 64 bits; of 64 bits where ``reach`` needs these."""
+    return i % n if reach >= 2147483648 else (i % n).to(tl.int32)
+
+
+@triton.jit
 def typed(c: tl.constexpr, x):
     """The number ``c`` in x's type: Triton 3.6 rounds those that ``tl.fma`` is given to float32."""
     return tl.full((), c, x.dtype)
@@ -900,7 +913,7 @@ def softplus(x, beta):
     # A small beta magnifies an exponential below the normal range: as a square its root keeps the digits.
     g = exp(-0.5 * a)
     rest = tl.where((tl.abs(beta) < 1) & (a > 80), g * (g / beta), rest)
-    return tl.where(t > 0, x, 0.0) + rest
+    return tl.where(beta > 0, max(x, 0.0), min(x, 0.0)) + rest
 
 
 @triton.jit
@@ -1373,13 +1386,6 @@ def fast_silu_by_x(x):
 
 @triton.jit
 def log1p_of_exp(x):
-    """log(1 + e^-|x|)."""
-    e, ratio = log1p_of_exp_factors(x)
-    return e * ratio
-
-
-@triton.jit
-def log1p_of_exp_factors(x):
     """e = e^-|x| and log(1 + e)/e."""
     e = exp4_near(tl.abs(x) * -0.7213475204444817)
     return e, horner(e, LOG1P_UNIT_FAST)
@@ -1390,14 +1396,16 @@ def fast_softplus(x, beta):
     x, beta = tl.broadcast(x, beta)
     t = beta * x
     a = tl.abs(t)
+    e, ratio = log1p_of_exp(t)
     g = exp2_normal(a * -0.7213475204444817)
-    rest = tl.where((tl.abs(beta) < 1) & (a > 80), g * (g / beta), log1p_of_exp(t) / beta)
-    return tl.where(t > 0, x, 0.0) + rest
+    small = (tl.abs(beta) < 1) & (a > 80)
+    quotient = tl.where(small, g, ratio) / beta
+    return tl.fma(tl.where(small, g, e), quotient, tl.where(beta > 0, max(x, 0.0), min(x, 0.0)))
 
 
 @triton.jit
 def fast_log_sigmoid(x):
-    e, ratio = log1p_of_exp_factors(x)
+    e, ratio = log1p_of_exp(x)
     return tl.fma(-e, ratio, min(x, 0.0))
 
 

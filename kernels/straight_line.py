@@ -80,6 +80,9 @@ class Body:
         self._truths = _truths(self.program, {each.name for each in operands if each.place in scalar})
         self._ranges, self._negative_zeros = ranges(self.program), negative_zeros(self.program)
         self._both_slopes = partials.both_slopes(self.program)
+        used = {a for each in self.program.instructions for a in each.args}
+        #: Gradients that are nothing else as well.
+        self._last = frozenset(self.program.outputs) - used if specification.needed is not None else frozenset()
         #: What is a product or a quotient that was rounded, or one of those passed on.
         self._rounded: set[int] = set()
         #: One line an instruction, and where the results stand.
@@ -213,13 +216,14 @@ class Body:
     def _fused_product(self, i: int, code: Sequence[str]) -> int | None:
         """The side of a sum or difference that is a product and rounded with it, once; the compiler fuses nothing.
 
-        Beside another product none is: where the two are equal their difference would be what rounding took from one.
+        Beside another product none is: where the two are equal their difference would be what rounding took from one,
+        and a root of it NaN. But of a gradient nothing is taken any more.
         """
         instruction = self.program.instructions[i]
         if instruction.op not in ("add", "sub") or i in self._truths:
             return None
         for one, other in (instruction.args, instruction.args[::-1]):
-            if self._exact(one) or other not in self._rounded:
+            if self._exact(one) or other not in self._rounded or i in self._last:
                 factors = self._product(one, code)
                 if factors is not None and not all(map(_LITERAL.fullmatch, factors)):
                     return one

@@ -64,8 +64,8 @@ class _Plan(Plan):
             most = max(1, PROGRAMS // max(across, 1))
             self._parts = min(tiles, most)
             programs, constants = across * self._parts, [outer, rows, columns, most]
-        # Within a tile, offsets are of 32 bits.
-        if rows * channels * inner + BLOCK >= 2**31:
+        # The channel that a program begins at is of 32 bits.
+        if form == "columns" and channels + COLUMNS >= 2**31:
             raise Unfit("a row of its operands is too long")
         if self.source.channels:
             constants += [channels, inner]
@@ -135,7 +135,7 @@ def load(source: str) -> ModuleType:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"actc_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
     path = folder / f"{name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != source:
+    if not path.exists() or path.read_bytes() != source.encode():
         write_atomically(path, source)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
