@@ -421,7 +421,7 @@ class Results:
 
     def write(self) -> None:
         rows = list(self.rows.values())
-        head = json.dumps(self.head | {"figures": kernel_report.figures(rows)}, indent=2, ensure_ascii=False)
+        head = json.dumps(self.head | {"figures": kernel_report.figures(rows, PARTS)}, indent=2, ensure_ascii=False)
         lines = ",\n    ".join(json.dumps(row, ensure_ascii=False) for row in rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, f'{head[:-2]},\n  "rows": [\n    {lines}\n  ]\n}}\n')
@@ -527,9 +527,11 @@ def ahead(wanted: list[Job], workers: int, until: float) -> None:
 
 def summarise(path: Path) -> None:
     stored = json.loads(path.read_text(encoding="utf-8"))
-    for name, each in kernel_report.figures(stored["rows"]).items():
+    for name, each in kernel_report.figures(stored["rows"], PARTS).items():
         mark = "yes" if each["met"] else "NO "
-        print(f"{mark}  {name}: {each['figure']:g} ({each['wanted']} wanted; {each['of']} measured)")
+        figure = "nothing" if each["figure"] is None else f"{each['figure']:g}"
+        missing = f", {each['missing']} missing" if "missing" in each else ""
+        print(f"{mark}  {name}: {figure} ({each['wanted']} wanted; {each['of']} measured{missing})")
     title = f"{stored['device']}, torch {stored['torch']}, triton {stored['triton']}, {stored['date']}"
     kernel_report.draw(stored["rows"], title, path.with_suffix(".png"))
 
