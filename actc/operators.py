@@ -556,7 +556,8 @@ _ROWS = (
         # Where y - 1 is rounded, one of the two ways back shows it: log x would magnify what is lost, and a whole
         # number lose its parity. x/x is 1 for all but 0 and the infinities.
         derivative=(
-            "where(y == 0, 0, where(((y - 1 + 1 != y) + (abs(y - (y - 1) - 1) > 0))*(x/x == 1), y*x**y/x, y*x**(y - 1)))",
+            "where(y == 0, 0, where(((y - 1 + 1 != y) + (abs(y - (y - 1) - 1) > 0))*(x/x == 1), "
+            "y*x**y/x, y*x**(y - 1)))",
             "where((x == 0)*(y >= 0), 0, x**y*log(x))",
         ),
         safe="saturate(pow_no_nan(x, y))",

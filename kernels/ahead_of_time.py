@@ -44,9 +44,9 @@ def launched(specification: Specification, name: str) -> str:
     grid = blocks if source.form == "flat" else f"min({blocks}, {PROGRAMS})"
     lines = [
         f"Launch a grid of {grid} blocks of {32 * WARPS} threads.",
-        "Every pointer must be a multiple of 16 bytes, and numel, the number of elements, a multiple of 16: accesses of",
-        "16 bytes are guarded by their first element alone, so any other numel reads and writes out of bounds. Tensors",
-        "are dense, all in one order.",
+        "Every pointer must be a multiple of 16 bytes, and numel, the number of elements, a multiple of 16: accesses",
+        "of 16 bytes are guarded by their first element alone, so any other numel reads and writes out of bounds.",
+        "Tensors are dense, all in one order.",
         "Arguments, in this order:",
         *(f"    {each}: {_described(each, kind, numbers)}" for each, kind in source.signature.items()),
         "    two more pointers, which Triton adds and this kernel does not use: 0 and 0",

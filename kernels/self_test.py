@@ -61,7 +61,8 @@ def points(value: Expr, slopes: Sequence[Expr], inputs: Sequence[str], starts: M
                 kept &= ((steps == 0) | (np.abs(np.log2(np.abs(steps))) < 120)).all(axis=0)
         ordinary = kept & (np.abs(exact) < _ORDINARY).all(axis=0)
     chosen = np.flatnonzero(ordinary if ordinary.sum() >= _KEPT else kept)[:_KEPT]
-    return Points(drawn[:, chosen].tolist(), list(parameters.values()), exact[0, chosen].tolist(), exact[1:, chosen].tolist())
+    inputs_there, (values, *slopes_there) = drawn[:, chosen].tolist(), exact[:, chosen].tolist()
+    return Points(inputs_there, list(parameters.values()), values, slopes_there)
 
 
 def _astray(program: Program, given: Mapping[str, Array], rng: np.random.Generator) -> Array:

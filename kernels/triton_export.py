@@ -157,7 +157,7 @@ def self_test():
 
 
 def compare(got, exact, tolerance):
-    """Whether `got` is `exact`, or its sum, to the tolerance; where that is beyond the range, at the end of the range."""
+    """Whether `got` is `exact`, or its sum, to the tolerance; beyond the range, at the end of the range."""
     size, dtype = exact.abs(), got.dtype
     if got.dim() == 0:
         exact, size = exact.sum(), size.sum()

@@ -212,7 +212,7 @@ def test_what_is_not_measured_is_not_met(bench: Any) -> None:
     for row in rows:
         row["milliseconds"]["actc"] = row["milliseconds"]["copy"]
     assert report.figures(rows)[name]["met"]
-    large = [row for row in rows if row["part"] == "sizes" and row["elements"] == 2**30 and row["direction"] == "forward"]
+    large = report.select(rows, part="sizes", elements=2**30, direction="forward")
     del large[0]["milliseconds"]["torch"], large[1]["milliseconds"]["actc"]
     found = report.figures(rows)[name]
     assert (found["of"], found["missing"], found["met"]) == (of - 2, 1, False)

@@ -117,7 +117,8 @@ def test_awkward_arguments(row: Operator, dtype: torch.dtype, backend: str, devi
         # Of an exponent like that, y − 1 is not told from y.
         several.append(3e38)
     last = torch.tensor([NAN, *several, *(-a for a in several)], dtype=torch.float64).to(dtype)
-    x = torch.tensor([0.0, -0.0, 0.75, -2.0, 3.0, -90.0, 99.6, 750.0, 1e20, -INF, INF, NAN], dtype=torch.float64).to(dtype)
+    first = [0.0, -0.0, 0.75, -2.0, 3.0, -90.0, 99.6, 750.0, 1e20, -INF, INF, NAN]
+    x = torch.tensor(first, dtype=torch.float64).to(dtype)
     others = [each.to(dtype) for each in sample(row).tensors[1:-1]]
     assert_as_reference(expression(row), [x[:, None].expand(-1, len(last)), *others, last], backend, device)
 
