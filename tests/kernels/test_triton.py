@@ -152,6 +152,14 @@ def test_summing_kernels_compile(form: str) -> None:
     assert found.load_bytes.count(16) >= 2 and found.store_bytes.count(16) == 1
 
 
+def test_tiles_are_full() -> None:
+    from actc.kernels.triton_backend import BLOCK, _tile
+
+    assert _tile("columns", 4096, 256, 1) == (16, 64) and _tile("columns", 1, 2**22, 1) == (1, BLOCK)
+    assert _tile("columns", 4096, 8, 1) == (128, 8) and _tile("columns", 3, 8, 1) == (4, 8)
+    assert _tile("rows", 32, 64, 4096) == (1, BLOCK) and _tile("rows", 32, 65536, 2) == (32, 2)
+
+
 def test_ptx(capsys: pytest.CaptureFixture[str]) -> None:
     for target, name in (("sm_80", "value"), ("sm_90", "gradients")):
         words = ["compile", "x*erf(x)", "--emit", "ptx", "--target", target, "--dtype", "bfloat16"]
