@@ -135,7 +135,7 @@ class Activation(nn.Module):
 def self_test():
     """Compares the value and all gradients by the kernels of every type with float64, over several blocks."""
     global PROGRAMS
-    PROGRAMS = 2
+    kept, PROGRAMS = PROGRAMS, 2
     device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = torch.tensor({compared.inputs}, dtype=torch.float64)
     values = torch.tensor({compared.values}, dtype=torch.float64)
@@ -153,6 +153,7 @@ def self_test():
         found = torch.autograd.grad(result, [*tensors, *layer.parameters()], weights.to(result))
         for got, slope in zip(found, slopes, strict=True):
             compare(got, weights * slope[at], tolerance)
+    PROGRAMS = kept
     print("ok")
 
 

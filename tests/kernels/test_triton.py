@@ -267,3 +267,17 @@ def test_the_self_test_passes_what_is_right(tmp_path: Path) -> None:
     *right, nothing = self_tests([compile(text).source("triton") for text in texts], tmp_path)
     assert right == ["ok"] * 6
     assert nothing == "refused: at too few points is the function finite and told from its neighbours"
+
+
+def test_a_difference_of_equal_products_is_zero() -> None:
+    """Neither product is rounded with the difference, in the machine code; a product beside what is none is."""
+    from actc.kernels import machine_code
+    from actc.kernels.ahead_of_time import compiled, specification
+
+    def fused(text: str) -> int:
+        kernel = compiled(specification(compile(text), torch.float32, False), "kernel", "sm_90")
+        (code,) = machine_code.disassembled([kernel.asm["cubin"]], "sm_90")
+        return code.count("FFMA")
+
+    assert fused("x*x - y*y") == fused("abs(x*y) - x*y") == 0
+    assert fused("x*y - z") == fused("x*0.3 - 2") == 8
