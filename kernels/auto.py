@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .aten import AtenKernel
+from .cpu import CpuKernel
 from .errors import BackendError
 from .key import Key
 from .triton_backend import TritonKernel, require_triton
@@ -39,8 +40,14 @@ class AutoKernel:
     ) -> list[Tensor]:
         return self._for(grad).backward(grad, inputs, params, needed)
 
-    def _for(self, tensor: Tensor) -> AtenKernel | TritonKernel:
+    def _for(self, tensor: Tensor) -> AtenKernel | CpuKernel | TritonKernel:
+        if tensor.device.type == "cpu":
+            return self._cpu
         return self._triton if tensor.device.type == "cuda" and not _missing() else self._aten
+
+    @functools.cached_property
+    def _cpu(self) -> CpuKernel:
+        return CpuKernel(self._key)
 
     @functools.cached_property
     def _triton(self) -> TritonKernel:

@@ -25,13 +25,14 @@ from .lanes import (
     UINT16,
     UINT32,
     Code,
+    Language,
     Type,
     Value,
 )
 from .placement import CHANNEL, ELEMENT, NUMBER
 from .straight_line import Body, Specification
 
-_TYPES = {"float64": FLOAT64, "float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
+TYPES = {"float64": FLOAT64, "float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
 _LARGEST = {
     "float64": 1.7976931348623157e308,
     "float32": 3.4028234663852886e38,
@@ -75,7 +76,7 @@ class _Stream:
 
     @property
     def memory(self) -> str:
-        return _memory(self.type)
+        return memory(self.type)
 
 
 class _Writer(Body):
@@ -84,7 +85,7 @@ class _Writer(Body):
         self._device = CpuFunctions(self._code)
         super().__init__(specification, names(), "device.", fast=False)
         self._lanes = lanes
-        self._compute = _TYPES[self.compute]
+        self._compute = TYPES[self.compute]
         self._streams: list[_Stream] = []
         #: Lines at the start of a row, and for each step along it.
         self._row, self._step = self._code.before, self._code.lines
@@ -98,7 +99,7 @@ class _Writer(Body):
         pointers += [f"in{i}" for i in self.read]
         grad = None
         if self.spec.needed is not None:
-            grad = self._loaded("grad", _TYPES[self.spec.dtype])
+            grad = self._loaded("grad", TYPES[self.spec.dtype])
         scope: dict[str, Any] = {"tl": self._device.tl, "device": self._device}
         for i in self.read:
             scope[self.names[i]] = self._operand(i)
@@ -119,67 +120,45 @@ class _Writer(Body):
 
     def _operand(self, i: int) -> Value:
         operand = self.spec.operands[i]
-        dtype = _TYPES[operand.dtype]
+        dtype = TYPES[operand.dtype]
         if operand.place == ELEMENT:
             return self._loaded(f"in{i}", dtype)
         if operand.place == CHANNEL and not self.spec.inner:
             return self._loaded(f"in{i}", dtype, f"%in{i}")
         at = f"%in{i}"
         if operand.place == CHANNEL:
-            self._row.append(f"%in{i}.at = getelementptr {_memory(dtype)}, ptr %in{i}, i64 %channel")
+            self._row.append(f"%in{i}.at = getelementptr {memory(dtype)}, ptr %in{i}, i64 %channel")
             at = f"%in{i}.at"
-        self._row.append(f"%in{i}.number = load {_memory(dtype)}, ptr {at}")
+        self._row.append(f"%in{i}.number = load {memory(dtype)}, ptr {at}")
         return self._read(f"%in{i}.number", dtype, False)
 
     def _loaded(self, name: str, dtype: Type, start: str = "") -> Value:
         """The next elements of a stream."""
         self._stream(name, dtype, start, True, False)
-        kind = f"<{self._lanes} x {_memory(dtype)}>"
+        kind = f"<{self._lanes} x {memory(dtype)}>"
         self._step.append(f"%{name}.elements = load {kind}, ptr %{name}.at, align {dtype.bits // 8}")
         return self._read(f"%{name}.elements", dtype, True)
 
     def _stream(self, name: str, dtype: Type, start: str, read: bool, written: bool) -> None:
         if not start:
-            self._row.append(f"%{name}.start = getelementptr {_memory(dtype)}, ptr %{name}, i64 %base")
+            self._row.append(f"%{name}.start = getelementptr {memory(dtype)}, ptr %{name}, i64 %base")
             start = f"%{name}.start"
         self._streams.append(_Stream(name, dtype, start, read, written))
 
     def _read(self, text: str, dtype: Type, wide: bool) -> Value:
-        """A number from memory, in the type that is computed in."""
-        if dtype is BFLOAT16:
-            high = Value(self._code, UINT16, text, wide).to(UINT32) << 16
-            return high.to(FLOAT32, bitcast=True).to(self._compute)
-        return Value(self._code, dtype, text, wide).to(self._compute)
+        return loaded(self._code, text, dtype, wide).to(self._compute)
 
     def _everywhere(self, result: Any) -> Value:
         return self._device.tl.typed(result, self._compute).widened()
 
     def _store(self, k: int, value: Value) -> None:
         name = self.spec.dtype if self.spec.needed is None else self.spec.operands[self.spec.needed[k]].dtype
-        dtype = _TYPES[name]
+        dtype = TYPES[name]
         if self.saturate[k]:
             value = self._device.limited(value, -_LARGEST[name], _LARGEST[name])
-        if dtype.bits == 16 and self._compute is FLOAT64:
-            value = self._to_odd(value)
-        value = self._narrowed(value) if dtype is BFLOAT16 else value.to(dtype)
+        value = stored(self._device.tl, value, dtype)
         self._stream(f"out{k}", dtype, "", False, True)
         self._step.append(f"store {value.shown} {value.text}, ptr %out{k}.at, align {dtype.bits // 8}")
-
-    def _narrowed(self, x: Value) -> Value:
-        """The bits of the bfloat16 number nearest to a float32 one."""
-        # The processor's own instruction takes numbers below the normal range for 0.
-        i = x.to(UINT32, bitcast=True)
-        rounded = (i + ((i >> 16) & 1) + 0x7FFF) >> 16
-        return self._device.tl.where(x == x, rounded, 0x7FC0).to(UINT16)
-
-    def _to_odd(self, x: Value) -> Value:
-        """A float64 number in float32, the last digit odd if digits were lost, so that it may be rounded once more."""
-        y = x.to(FLOAT32)
-        back = y.to(FLOAT64)
-        i = y.to(INT32, bitcast=True)
-        tl = self._device.tl
-        i = tl.where(tl.abs(back) > tl.abs(x), i - 1, i)
-        return tl.where(back != x, i | 1, i).to(FLOAT32, bitcast=True)
 
     def _add(self, k: int, value: Value) -> None:
         """Adds to the sum by position k."""
@@ -312,9 +291,37 @@ class _Writer(Body):
         ]
 
 
-def _memory(dtype: Type) -> str:
+def memory(dtype: Type) -> str:
     """What LLVM calls the type in memory: of bfloat16 it sees the bits."""
     return "i16" if dtype is BFLOAT16 else dtype.name
+
+
+def loaded(code: Code, text: str, dtype: Type, wide: bool) -> Value:
+    """What was read from memory, as a number that can be computed with."""
+    if dtype is BFLOAT16:
+        return (Value(code, UINT16, text, wide).to(UINT32) << 16).to(FLOAT32, bitcast=True)
+    return Value(code, dtype, text, wide)
+
+
+def stored(tl: Language, value: Value, dtype: Type) -> Value:
+    """A number rounded once to the type, as it is written to memory."""
+    if dtype.bits == 16 and value.dtype is FLOAT64:
+        value = _to_odd(tl, value)
+    if dtype is not BFLOAT16:
+        return value.to(dtype)
+    # The processor's own instruction takes numbers below the normal range for 0.
+    i = value.to(UINT32, bitcast=True)
+    rounded = (i + ((i >> 16) & 1) + 0x7FFF) >> 16
+    return tl.where(value == value, rounded, 0x7FC0).to(UINT16)
+
+
+def _to_odd(tl: Language, x: Value) -> Value:
+    """A float64 number in float32, the last digit odd if digits were lost, so that it may be rounded once more."""
+    y = x.to(FLOAT32)
+    back = y.to(FLOAT64)
+    i = y.to(INT32, bitcast=True)
+    i = tl.where(tl.abs(back) > tl.abs(x), i - 1, i)
+    return tl.where(back != x, i | 1, i).to(FLOAT32, bitcast=True)
 
 
 def _copied(stream: _Stream, to: str, of: str, count: str) -> list[str]:

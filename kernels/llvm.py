@@ -12,8 +12,8 @@ import llvmlite.binding as llvm
 
 from actc.files import FileError, write_atomically
 
-#: Machine code that stays on disk: the files used last, 10 KB each or so.
-KEPT = 4096
+#: Bytes of the checksum in front of what is kept.
+_SUM = 32
 
 
 class Library:
@@ -81,16 +81,19 @@ def _compiled(text: str) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
+    """What was kept there, if it is whole: LLVM trusts what it is given."""
     try:
-        return path.read_bytes()
+        kept = path.read_bytes()
     except OSError:
         return None
+    binary = kept[_SUM:]
+    return binary if hashlib.sha256(binary).digest() == kept[:_SUM] else None
 
 
 def _keep(path: Path, binary: bytes) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(path, binary)
+        write_atomically(path, hashlib.sha256(binary).digest() + binary)
     except (OSError, FileError) as error:
         _say_once(f"machine code is not kept between processes: {error}")
 
