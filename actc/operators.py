@@ -575,7 +575,8 @@ _ROWS = (
         # Where y - 1 is rounded, one of the two ways back shows it: log x would magnify what is lost, and a whole
         # number lose its parity. x/x is 1 for all but 0 and the infinities.
         derivative=(
-            "where(y == 0, 0, where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x/x == 1), y*x**y/x, y*x**(y - 1)))",
+            "where(y == 0, 0, where(((y - 1 + 1 != y) + (y - (y - 1) > 1) + (y - (y - 1) < 1))*(x/x == 1), "
+            "y*x**y/x, y*x**(y - 1)))",
             "where((x == 0)*(y >= 0), 0, x**y*log(x))",
         ),
         safe="saturate(pow_no_nan(x, y))",
@@ -807,7 +808,7 @@ _ROWS = (
         mpmath=lambda a, b: mp.zero if (a == 0 and b < 0) or (a < 0 and b != _mp_floor(b)) else _mp_pow(a, b),
         definition="where((x < 0)*(y != floor(y)) + (x == 0)*(y < 0), 0, x**y)",
         derivative=(
-            "where(((y - 1 + 1 != y) + (y - (y - 1) != 1))*(x != 0), "
+            "where(((y - 1 + 1 != y) + (y - (y - 1) > 1) + (y - (y - 1) < 1))*(x/x == 1), "
             "div_no_nan(y*pow_no_nan(x, y), x), y*pow_no_nan(x, y - 1))",
             "where(x > 0, x**y*log(x), 0)",
         ),

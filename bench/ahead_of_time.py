@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -34,6 +35,7 @@ BUDGETS = {
     ("float32", "gradients"): 134,
 }
 
+RESULTS = Path(__file__).parent / "results"
 #: Classes that are measured together.
 BATCH = 16
 
@@ -53,8 +55,36 @@ class Kernel:
     calls: dict[str, int]
 
     @property
+    def reason(self) -> str:
+        """Why there are so many instructions: what the device functions in it take by themselves, the most first."""
+        costs = {name: cost * count for name, count in self.calls.items() if (cost := alone(name)) is not None}
+        parts = sorted(costs.items(), key=lambda part: -part[1])
+        shown = ", ".join(
+            f"{name.removeprefix('fast_')} {cost:.0f}{f' in {count} calls' if (count := self.calls[name]) > 1 else ''}"
+            for name, cost in parts
+        )
+        rest = self.instructions - sum(costs.values())
+        more, fewer = f"{rest:.0f} more for reading, writing and arithmetic", "fewer together, as they share some"
+        return f"alone, its functions take these instructions: {shown}; {more if rest > 0 else fewer}"
+
+    @property
     def within_budget(self) -> bool:
         return self.instructions <= BUDGETS[self.dtype, self.direction]
+
+
+@cache
+def functions() -> dict[str, dict[str, dict[str, float]]]:
+    """What bench/device_functions.py found."""
+    text = (RESULTS / "device_functions.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(text)["functions"]
+    return found
+
+
+def alone(name: str) -> float | None:
+    """The instructions of one call of a device function, of those that were measured."""
+    found = functions().get(name.removeprefix("fast_"), {})
+    cost = found.get("fast cost" if name.startswith("fast_") else "cost")
+    return None if cost is None else cost["instructions"]
 
 
 def measured(expressions: Sequence[str]) -> list[Kernel]:
@@ -82,7 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, metavar="N", help="so many classes, drawn with seed 0")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "ahead_of_time.json")
+    parser.add_argument("--json", type=Path, default=RESULTS / "ahead_of_time.json")
     chosen = parser.parse_args()
     start = time.perf_counter()
     classes = [str(each.representative) for each in unique(Space("aquasurf_three_node"), prove=False)]
@@ -103,7 +133,8 @@ def main() -> None:
     head |= {"spilling": sum(each.spills > 0 for each in kernels)}
     head |= {"narrower_than_16_bytes": sum(each.narrowest_access < 16 for each in kernels)}
     head |= {"within_budget": {name: round(share, 4) for name, share, _ in summary(kernels)}}
-    rows = [json.dumps(asdict(each)) for _, _, outside in summary(kernels) for each in outside]
+    outside = (each for _, _, some in summary(kernels) for each in some)
+    rows = [json.dumps(asdict(each) | {"reason": each.reason}) for each in outside]
     text = json.dumps(head, indent=2)[:-2] + ',\n  "outside": [\n    ' + ",\n    ".join(rows) + "\n  ]\n}\n"
     chosen.json.write_text(text, encoding="utf-8")
 
@@ -124,8 +155,7 @@ def report(kernels: list[Kernel]) -> None:
     for name, share, outside in summary(kernels):
         print(f"{name}: {100 * share:.1f} % within the budget")
         for kernel in outside:
-            calls = ", ".join(f"{count} {call}" for call, count in sorted(kernel.calls.items()))
-            print(f"    {kernel.instructions:6.1f}  {kernel.expression}  ({calls})")
+            print(f"    {kernel.instructions:6.1f}  {kernel.expression}: {kernel.reason}")
 
 
 if __name__ == "__main__":

@@ -17,52 +17,70 @@ SHARES = {"bfloat16": 0.95, "float32": 0.85}
 COLOURS = {"actc": "#0072B2", "torch.compile": "#009E73", "torch": "#E69F00", "composed": "#9A9A9A", "liger": "#CC79A7"}
 
 
+#: What is ours, and so never missing but by a fault.
+OURS = ("actc", "copy", "with", "without")
+
+
 def ratio(row: Row, one: str, other: str) -> float | None:
     """The median time of one over the other's; None where one is missing."""
     times = [row["milliseconds"].get(name) for name in (one, other)]
     return None if None in times else times[0]["median"] / times[1]["median"]
 
 
-def figures(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    """By what is claimed: the figure, what it should be, and whether it is."""
+def figures(rows: Iterable[Row], parts: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """By what is claimed: the figure, what it should be, and whether it is: not where a row lacks our time. Of `parts`
+    those without a row are told."""
     rows = list(rows)
     found: dict[str, dict[str, Any]] = {}
 
     def put(
-        name: str, values: list[float], figure: Callable[[list[float]], float], *, least: float = 0, most: float = 0
-    ) -> None:
-        if values:
-            value = figure(values)
-            wanted, met = (f"≤ {most:g}", value <= most) if least == 0 else (f"≥ {least:g}", value >= least)
-            found[name] = {"figure": round(value, 4), "of": len(values), "wanted": wanted, "met": met}
+        name: str, rows: list[Row], one: str, other: str, figure: Callable[[list[float]], float],
+        *, least: float = 0, most: float = 0,
+    ) -> None:  # fmt: skip
+        values, lost = ratios(rows, one, other), sum(lacks_ours(row, one, other) for row in rows)
+        if values or lost:
+            value = figure(values) if values else None
+            wanted = f"≤ {most:g}" if least == 0 else f"≥ {least:g}"
+            met = value is not None and not lost and (value <= most if least == 0 else value >= least)
+            found[name] = {"figure": value and round(value, 4), "of": len(values), "wanted": wanted, "met": met}
+            found[name] |= {"missing": lost} if lost else {}
 
+    for part in parts:
+        if not select(rows, part=part):
+            found[f"{part}: rows"] = {"figure": 0, "of": 0, "wanted": "≥ 1", "met": False}
     for dtype, share in SHARES.items():
         for direction in ("forward", "backward"):
             of = select(rows, part="random", dtype=dtype, direction=direction)
-            speeds = ratios(of, "copy", "actc")
             name = f"random functions, {dtype} {direction}"
-            put(f"{name}: share at 90 % of a copy's speed", speeds, reached, least=share)
-            put(f"{name}: median speed over a copy's", speeds, statistics.median, least=0.9)
-            compared = select(rows, part="compiled", dtype=dtype, direction=direction)
-            put(f"{name}: time over torch.compile's, worst", ratios(compared, "actc", "torch.compile"), max, most=1.03)
+            put(f"{name}: share at 90 % of a copy's speed", of, "copy", "actc", reached, least=share)
+            put(f"{name}: median speed over a copy's", of, "copy", "actc", statistics.median, least=0.9)
+            of = select(rows, part="compiled", dtype=dtype, direction=direction)
+            put(f"{name}: time over torch.compile's, worst", of, "actc", "torch.compile", max, most=1.03)
     large = [row for row in select(rows, part="sizes") if row["elements"] * BYTES[row["dtype"]] >= LARGE]
-    for other in ("torch", "liger", "torch.compile"):
+    for other, most in (("torch", 1.0), ("liger", 1.0), ("torch.compile", 1.03)):
         for direction in ("forward", "backward"):
-            times = ratios(select(large, direction=direction), "actc", other)
-            put(f"named functions of 128 MB and more, {direction}: time over {other}'s, worst", times, max, most=1.03)
+            of = select(large, direction=direction)
+            name = f"named functions of 128 MB and more, {direction}: time over {other}'s, worst"
+            put(name, of, "actc", other, max, most=most)
     costs = [row for row in select(rows, part="parameters")]
     for layout in sorted({row["layout"] for row in costs}):
-        times = ratios(select(costs, layout=layout), "with", "without")
-        put(f"gradients of parameters, {layout}: time over that without, worst", times, max, most=1.15)
+        name = f"gradients of parameters, {layout}: time over that without, worst"
+        put(name, select(costs, layout=layout), "with", "without", max, most=1.15)
     for way, most in (("graph", 1.0), ("calls", 2.0)):
-        times = ratios(select(rows, part="small", way=way), "actc", "torch")
-        put(f"4096×128, forward and backward, {way}: time over torch's single operation, worst", times, max, most=most)
+        name = f"4096×128, forward and backward, {way}: time over torch's single operation, worst"
+        put(name, select(rows, part="small", way=way), "actc", "torch", max, most=most)
     for row in select(rows, part="training"):
         name = f"{row['network']} with {row['function']}"
-        put(f"{name}: time of a step over composed", ratios([row], "actc", "composed"), max, most=1)
-        memory = row["megabytes"]
-        put(f"{name}: peak memory over composed", [memory["actc"] / memory["composed"]], max, most=1)
+        put(f"{name}: time of a step over composed", [row], "actc", "composed", max, most=1)
+        memory = {"milliseconds": {name: {"median": each} for name, each in row["megabytes"].items()}}
+        put(f"{name}: peak memory over composed", [memory], "actc", "composed", max, most=1)
     return found
+
+
+def lacks_ours(row: Row, one: str, other: str) -> bool:
+    """Whether a time of ours is missing that would be compared with one that was measured or is ours, too."""
+    lost = {name for name in (one, other) if name not in row["milliseconds"]}
+    return bool(lost & {*OURS}) and lost <= {*OURS}
 
 
 def select(rows: Iterable[Row], **wanted: Any) -> list[Row]:

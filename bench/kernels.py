@@ -184,13 +184,16 @@ def passes(job: Job, names: tuple[str, ...], clock: Clock) -> dict[str, Any]:
     """Times of one direction of a function of tensors that are all of one shape."""
     assert job.elements is not None
     expression, dtype = actc.parse(job.function), getattr(torch, job.dtype)
-    count = len(expression.variables)
+    count, backward = len(expression.variables), job.direction == "backward"
     shape = (max(job.elements // WIDTH, 1), min(job.elements, WIDTH))
-    inputs = [drawn(shape, dtype, seed) for seed in range(count)]
-    parameters = [torch.full((), 1.25, dtype=dtype, device=DEVICE) for _ in expression.parameters]
-    grad = drawn(shape, dtype, 9) if job.direction == "backward" else None
-    touched = (2 * count + 1 if grad is not None else count + 1) * job.elements * inputs[0].element_size()
-    copy, times = copying(touched)
+    touched = (2 * count + 1 if backward else count + 1) * job.elements * dtype.itemsize
+    try:
+        inputs = [drawn(shape, dtype, seed) for seed in range(count)]
+        parameters = [torch.full((), 1.25, dtype=dtype, device=DEVICE) for _ in expression.parameters]
+        grad = drawn(shape, dtype, 9) if backward else None
+        copy, times = copying(touched)
+    except torch.OutOfMemoryError:
+        return {"bytes": touched, "milliseconds": {}, "missing": dict.fromkeys(("copy", *names), "out of memory")}
     found: dict[str, dict[str, float]] = {}
     missing: dict[str, str] = {}
     functions = list(competitors(job.function, names).items())
@@ -269,6 +272,7 @@ def small(job: Job, clock: Clock) -> dict[str, Any]:
         calls[name] = partial(step, function)
         if job.way == "graph":
             side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 step(function)
             torch.cuda.current_stream().wait_stream(side)
@@ -417,7 +421,7 @@ class Results:
 
     def write(self) -> None:
         rows = list(self.rows.values())
-        head = json.dumps(self.head | {"figures": kernel_report.figures(rows)}, indent=2, ensure_ascii=False)
+        head = json.dumps(self.head | {"figures": kernel_report.figures(rows, PARTS)}, indent=2, ensure_ascii=False)
         lines = ",\n    ".join(json.dumps(row, ensure_ascii=False) for row in rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, f'{head[:-2]},\n  "rows": [\n    {lines}\n  ]\n}}\n')
@@ -523,9 +527,11 @@ def ahead(wanted: list[Job], workers: int, until: float) -> None:
 
 def summarise(path: Path) -> None:
     stored = json.loads(path.read_text(encoding="utf-8"))
-    for name, each in kernel_report.figures(stored["rows"]).items():
+    for name, each in kernel_report.figures(stored["rows"], PARTS).items():
         mark = "yes" if each["met"] else "NO "
-        print(f"{mark}  {name}: {each['figure']:g} ({each['wanted']} wanted; {each['of']} measured)")
+        figure = "nothing" if each["figure"] is None else f"{each['figure']:g}"
+        missing = f", {each['missing']} missing" if "missing" in each else ""
+        print(f"{mark}  {name}: {figure} ({each['wanted']} wanted; {each['of']} measured{missing})")
     title = f"{stored['device']}, torch {stored['torch']}, triton {stored['triton']}, {stored['date']}"
     kernel_report.draw(stored["rows"], title, path.with_suffix(".png"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -34,6 +34,35 @@ def compiled(specification: Specification, name: str, target: str) -> Any:
     """
     source, kernel = _kernel(specification, name)
     return machine_code.compiled(kernel, source.signature, _constants(source), target, warps=WARPS)
+
+
+def launched(specification: Specification, name: str) -> str:
+    """How to launch the kernel of `compiled`, and with what arguments, as comments of PTX."""
+    source, _ = _kernel(specification, name)
+    numbers = {f"{each.name}_pointer" for each in specification.operands if each.place == NUMBER}
+    blocks = f"ceil(numel / {BLOCK})"
+    grid = blocks if source.form == "flat" else f"min({blocks}, {PROGRAMS})"
+    lines = [
+        f"Launch a grid of {grid} blocks of {32 * WARPS} threads.",
+        "Every pointer must be a multiple of 16 bytes, and numel, the number of elements, a multiple of 16: accesses",
+        "of 16 bytes are guarded by their first element alone, so any other numel reads and writes out of bounds.",
+        "Tensors are dense, all in one order.",
+        "Arguments, in this order:",
+        *(f"    {each}: {_described(each, kind, numbers)}" for each, kind in source.signature.items()),
+        "    two more pointers, which Triton adds and this kernel does not use: 0 and 0",
+    ]
+    if source.form != "flat":
+        lines.append("Each of the gradients by parameters is the sum of its partial sums, one from every block.")
+    return "".join(f"// {line}\n" for line in lines)
+
+
+def _described(argument: str, kind: str, numbers: Collection[str]) -> str:
+    if kind[0] != "*":
+        return f"integer of {kind[1:]} bits"
+    what = "one number" if argument in numbers else "a tensor"
+    if argument.endswith("_sums_pointer"):
+        what = "partial sums, one from every block"
+    return f"pointer to {kind[1:]}, {what}"
 
 
 def reports(specifications: Iterable[Specification], target: str = "sm_90") -> list[machine_code.Report]:

@@ -265,8 +265,11 @@ class CpuFunctions:
 
     @_in_float32
     def softplus(self, x: Value, beta: Value) -> Value:
+        tl = self.tl
         t = beta * x
-        return (self.max(t, 0.0) + self._log1p_of_exp(t)) / beta
+        g = self.exp(self._below(0.5 * t))
+        rest = tl.where((tl.abs(beta) < 1) & (tl.abs(t) > 80), g * (g / beta), self._log1p_of_exp(t) / beta)
+        return tl.where(t > 0, x, 0.0) + rest
 
     @_in_float32
     def log_sigmoid(self, x: Value) -> Value:

@@ -65,6 +65,8 @@ TWO_OVER_PI_32 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 32, 8
 TWO_OVER_PI_64 = tl.constexpr(coefficients.words(coefficients.TWO_OVER_PI, 64, 20))
 
 INF = tl.constexpr(float("inf"))
+#: Half a unit in the last place of 1 in float64: exponents off from an even number by less are one less 1.
+EVEN = tl.constexpr(2**-54)
 
 
 # --- what the others are made of ---------------------------------------------------------------------------------
@@ -85,6 +87,19 @@ def length(table):
 @triton.constexpr_function
 def item(table, i):
     return table[i]
+
+
+@triton.jit
+def counted(count: tl.constexpr, reach: tl.constexpr):
+    """0, 1, …, count − 1; of 64 bits where ``reach`` needs these."""
+    i = tl.arange(0, count)
+    return i.to(tl.int64) if reach >= 2147483648 else i
+
+
+@triton.jit
+def remainder(i, n: tl.constexpr, reach: tl.constexpr):
+    """i modulo n for i of 64 bits; of 64 bits where ``reach`` needs these."""
+    return i % n if reach >= 2147483648 else (i % n).to(tl.int32)
 
 
 @triton.jit
@@ -291,22 +306,22 @@ def log_of_rest(f):
 
 
 @triton.jit
-def split(x):
-    """e and f with x = 2^e·(1 + f), for normal finite x > 0; f from -1/4 to 1/2, exactly."""
+def split(x, shift=0.0):
+    """e + shift and f with x = 2^e·(1 + f), for normal finite x > 0; f from -1/4 to 1/2, exactly."""
     if x.dtype == tl.float64:
         i = (bits(x) - 0x3FE8000000000001) & -0x10000000000000
-        e = i.to(tl.float64) * 2.220446049250313e-16
+        e = tl.fma(i.to(tl.float64), 2.220446049250313e-16, shift)
     else:
         i = (bits(x) - 0x3F400001) & -0x800000
-        e = i.to(tl.float32) * 1.1920928955078125e-07
+        e = tl.fma(i.to(tl.float32), 1.1920928955078125e-07, shift)
     return e, number(bits(x) - i) - 1
 
 
 @triton.jit
 def log_finite(x, shift):
     """log x + shift·log 2 for normal finite x > 0."""
-    e, f = split(x)
-    return tl.fma(e + shift, typed(0.6931471805599453, e), log_of_rest(f))
+    e, f = split(x, shift)
+    return tl.fma(e, typed(0.6931471805599453, e), log_of_rest(f))
 
 
 @triton.jit
@@ -444,18 +459,18 @@ def exp(x):
 @triton.jit
 def expm1(x):
     near = tl.abs(x) < 0.5
-    i, r = exp_reduced(limited(x, -50.0, 800.0 if x.dtype == tl.float64 else 100.0))
+    # Up to where i is the largest exponent and the result beyond the range.
+    i, r = exp_reduced(limited(x, -50.0, 710.0 if x.dtype == tl.float64 else 89.0))
     # Not reduced where the two terms below would cancel.
     i = tl.where(near, 0, i)
     r = tl.where(near, x, r)
     p = tl.fma(r * r, polynomial(r, EXP_WIDE), r)
     # 2^i·(e^r − 1) + (2^i − 1), by halves, since 2^i itself may be beyond the range. What rounding adds to 2^i/2 − 1/2
     # is half a unit for one i: it is taken from p.
+    s = power_of_two(i - 1)
     if x.dtype == tl.float64:
-        s = power_of_two(tl.minimum(i, 1024) - 1)
         q = tl.where(i == 54, p - 5.551115123125783e-17, p)
     else:
-        s = power_of_two(tl.minimum(i, 128) - 1)
         q = tl.where(i == 25, p - 2.9802322387695312e-08, p)
     y = tl.fma(s, q, s - 0.5)
     return tl.where(near, with_sign(p, x), y + y)
@@ -488,14 +503,14 @@ def log2_pair(x):
         small = x < 2.2250738585072014e-308
         x = tl.where(small, x * 18014398509481984.0, x)
         i = (bits(x) - 0x3FE6A09E667F3BCD) & -0x10000000000000
-        e = i.to(tl.float64) * 2.220446049250313e-16 + tl.where(small, -54.0, 0.0)
+        e = tl.fma(i.to(tl.float64), 2.220446049250313e-16, tl.where(small, -54.0, 0.0))
         binary = typed(1.4426950408889634, x)
         binary_low = typed(2.0355273740931033e-17, x)
     else:
         small = x < 1.1754943508222875e-38
         x = tl.where(small, x * 16777216.0, x)
         i = (bits(x) - 0x3F3504F3) & -0x800000
-        e = i.to(tl.float32) * 1.1920928955078125e-07 + tl.where(small, -24.0, 0.0)
+        e = tl.fma(i.to(tl.float32), 1.1920928955078125e-07, tl.where(small, -24.0, 0.0))
         binary = typed(1.4426950216293335, x)
         binary_low = typed(1.925963033500011e-08, x)
     f = number(bits(x) - i) - 1
@@ -575,7 +590,7 @@ def with_sign_where(condition, y, x):
 
 @triton.jit
 def pow(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
-    """``negative``: whether x may be below 0; ``short``: whether y is known to be from -1 to 1."""
+    """``negative``: whether x may be below 0 or -0; ``short``: whether y is known to be from -1 to 1."""
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y, short)
@@ -593,7 +608,7 @@ def pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     if negative:
         rest = above_even(y, short)
-        z = with_sign_where(rest == 0, times_power(y, powered(x, rest), y, 1), x)
+        z = with_sign_where(rest < EVEN, times_power(y, powered(x, rest), y, 1), x)
     else:
         z = times_power(y, x, y, 1)
     # A slope of 0 has no sign.
@@ -601,12 +616,15 @@ def pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
 
 
 @triton.jit
-def pow_by_y(x, y):
+def pow_by_y(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     """x^y·log x; 0 for x = 0 and y ≥ 0."""
     x, y = tl.broadcast(x, y)
     high, low = log2_pair(x)
     natural = tl.fma(high, typed(0.6931471805599453, high), low * 0.6931471805599453)
     z = times_power(natural, x, y)
+    if negative:
+        # NaN for all below 0, but -0 has odd powers.
+        z = with_sign_where(above_even(y, short) == 1, z, x)
     return tl.where((x == 0) & (y >= 0), 0.0, z)
 
 
@@ -712,38 +730,40 @@ def tan(x):
 
 
 @triton.jit
-def quarter_turn_minus(x, y):
-    """π/2 − (x + y), y much smaller than x."""
+def quarter_turn_minus(times: tl.constexpr, x, y):
+    """π/2 − times·(x + y), y much smaller than x; ``times`` is a power of two."""
     # π/2 in two numbers.
     if x.dtype == tl.float64:
-        z = (1.5707963267948966 - x) - (y - 6.123233995736766e-17)
+        z = tl.fma(x, -times, typed(1.5707963267948966, x)) - tl.fma(y, times, typed(-6.123233995736766e-17, x))
     else:
-        z = (1.5707963705062866 - x) - (y + 4.3711390001862426e-08)
+        z = tl.fma(x, -times, 1.5707963705062866) - tl.fma(y, times, 4.3711390001862426e-08)
     return z
 
 
 @triton.jit
 def half_angle(a):
-    """For 0 ≤ a ≤ 1 whether a > 1/2; if so, asin √((1 − a)/2), which is half of acos a, else asin a, in two numbers."""
+    """For 0 ≤ a ≤ 1 whether a > 1/2; if so, asin √((1 − a)/2), which is half of acos a, else asin a: in two
+    numbers, and in one."""
     large = a > 0.5
     u = tl.where(large, tl.fma(a, -0.5, 0.5), a * a)
     z = tl.where(large, sqrt(u), a)
-    return large, z, z * u * polynomial(u, ASIN)
+    p = polynomial(u, ASIN)
+    return large, z, z * u * p, tl.fma(z * u, p, z)
 
 
 @triton.jit
 def asin(x):
-    large, z, rest = half_angle(tl.abs(x))
-    return with_sign(tl.where(large, quarter_turn_minus(2 * z, 2 * rest), z + rest), x)
+    large, z, rest, angle = half_angle(tl.abs(x))
+    return with_sign(tl.where(large, quarter_turn_minus(2.0, z, rest), angle), x)
 
 
 @triton.jit
 def acos(x):
-    large, z, rest = half_angle(tl.abs(x))
+    large, z, rest, angle = half_angle(tl.abs(x))
     z = tl.where(x < 0, -z, z)
     rest = tl.where(x < 0, -rest, rest)
-    far = 2 * (z + rest)
-    return tl.where(large, tl.where(x < 0, 3.141592653589793 + far, far), quarter_turn_minus(z, rest))
+    far = tl.where(x < 0, tl.fma(angle, -2.0, typed(3.141592653589793, x)), 2 * angle)
+    return tl.where(large, far, quarter_turn_minus(1.0, z, rest))
 
 
 @triton.jit
@@ -752,8 +772,8 @@ def atan(x):
     large = a > 1
     z = tl.where(large, reciprocal_near(a), a)
     u = z * z
-    rest = z * u * polynomial(u, ATAN)
-    return with_sign(tl.where(large, quarter_turn_minus(z, rest), z + rest), x)
+    p = polynomial(u, ATAN)
+    return with_sign(tl.where(large, quarter_turn_minus(1.0, z, z * u * p), tl.fma(z * u, p, z)), x)
 
 
 # --- hyperbolic --------------------------------------------------------------------------------------------------
@@ -762,7 +782,7 @@ def atan(x):
 @triton.jit
 def tanh(x):
     a = tl.abs(x)
-    far = 1 - 2 * reciprocal_near(exp_within(2 * limited(a, 0.0, 20.0)) + 1)
+    far = tl.fma(reciprocal_near(exp_within(2 * limited(a, 0.0, 20.0)) + 1), -2.0, 1.0)
     return with_sign(tl.where(a < 0.6, odd_polynomial(a, TANH), far), x)
 
 
@@ -770,13 +790,13 @@ def tanh(x):
 def sinh(x):
     a = tl.abs(x)
     e = scaled_exp(0.5, a, 0.0)
-    return with_sign(tl.where(a < 1, odd_polynomial(a, SINH), e - 0.25 * reciprocal_near(e)), x)
+    return with_sign(tl.where(a < 1, odd_polynomial(a, SINH), tl.fma(reciprocal_near(e), -0.25, e)), x)
 
 
 @triton.jit
 def cosh(x):
     e = scaled_exp(0.5, tl.abs(x), 0.0)
-    return e + 0.25 * reciprocal_near(e)
+    return tl.fma(reciprocal_near(e), 0.25, e)
 
 
 @triton.jit
@@ -885,8 +905,15 @@ def sigmoid(x):
 
 @triton.jit
 def softplus(x, beta):
+    # x apart from the rest: beta·x may be beyond the range.
+    x, beta = tl.broadcast(x, beta)
     t = beta * x
-    return (max(t, 0.0) + log1p_unit(exp(-tl.abs(t)))) / beta
+    a = tl.abs(t)
+    rest = log1p_unit(exp(-a)) / beta
+    # A small beta magnifies an exponential below the normal range: as a square its root keeps the digits.
+    g = exp(-0.5 * a)
+    rest = tl.where((tl.abs(beta) < 1) & (a > 80), g * (g / beta), rest)
+    return tl.where(beta > 0, max(x, 0.0), min(x, 0.0)) + rest
 
 
 @triton.jit
@@ -926,16 +953,18 @@ def mish(x):
     g = exp(-0.5 * tl.abs(x))
     w = g * g
     above = tl.where(x < 0, x * g * g * (w + 2), x * tl.fma(w, 2.0, 1.0))
-    below = tl.where(x < 0, tl.fma(w, w + 2, 2.0), tl.fma(w, 2 * w + 2, 1.0))
+    below = tl.where(x < 0, tl.fma(w, w + 2, 2.0), tl.fma(w, tl.fma(w, 2.0, 2.0), 1.0))
     return above * reciprocal_near(below)
 
 
 # --- fast ones, for results that are stored in 16 bits -----------------------------------------------------------
 
-#: Largest relative error of a fast function in float32. Stored in bfloat16 the result is off by at most half a unit in
-#: the last place and 2^8 times this, in float16 half and 2^11 times this. The logarithms near 1 and the powers are
-#: accurate for a number 2^-21 from x. For tanh, where NVIDIA promises 2^-11 of its instruction, Juffa measured 1.12e-5
-#: over all numbers (forums.developer.nvidia.com/t/173291).
+#: Largest relative error of a fast function in float32, over all numbers of 16 bits. Stored in bfloat16 the result is
+#: off by at most half a unit in the last place and 2^8 times this, in float16 half and 2^11 times this. Below the
+#: normal range of the stored type it is the error over the smallest normal number: cos(177.5), 1.5e-5, is off by 7.9e-5
+#: of itself. About their irrational zeros, 1.545 and -1.278, it is that of i1e_slope and silu_by_x over |x·f′(x)|, and
+#: the logarithms near 1 and the powers are accurate for a number 2^-21 from x. For tanh, where NVIDIA promises 2^-11 of
+#: its instruction, Juffa measured 1.12e-5 over all numbers (forums.developer.nvidia.com/t/173291).
 FAST_ERROR = {
     "exp": 2**-16,
     "expm1": 2**-16,
@@ -1020,10 +1049,9 @@ def fast_log1p(x):
 
 @triton.jit
 def above_even_near(y, short: tl.constexpr):
-    """As ``above_even``, but by either of the even numbers beside y. Beyond 2^24 only multiples of 4 count as even: the
-    numbers of 16 bits are, and their squares."""
-    a = tl.abs(y)
-    # Adding 2^23 rounds to a whole number.
+    """As ``above_even``, but by either of the even numbers beside y, and 0 for infinities and NaN."""
+    # From 2^24 on all are even. Adding 2^23 rounds to a whole number.
+    a = tl.abs(y) if short else tl.minimum(tl.abs(y), 16777216.0)
     return a if short else tl.abs(tl.fma(tl.fma(a, 0.5, 8388608.0) - 8388608.0, -2.0, a))
 
 
@@ -1056,7 +1084,7 @@ def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = Fal
     if negative:
         rest = above_even_near(y, short)
         root = root_of_power(0.5 * log2_near(powered(x, rest)), y - 1, unless)
-        z = with_sign_where(rest == 0, y * root * root, x)
+        z = with_sign_where((rest < EVEN) & (tl.abs(y) < INF), y * root * root, x)
     else:
         root = root_of_power(0.5 * log2_near(x), y - 1, unless)
         z = y * root * root
@@ -1064,13 +1092,16 @@ def fast_pow_by_x(x, y, negative: tl.constexpr = True, short: tl.constexpr = Fal
 
 
 @triton.jit
-def fast_pow_by_y(x, y):
+def fast_pow_by_y(x, y, negative: tl.constexpr = True, short: tl.constexpr = False):
     x, y = tl.broadcast(x, y)
     half = 0.5 * log2_near(x)
     # 2^(2·shift) is 2·log 2, for the natural logarithm of x itself.
     root = root_of_power(half, y, y, 0.23561681352755118)
+    z = half * root * root
+    if negative:
+        z = with_sign_where(above_even_near(y, short) == 1, z, x)
     # The sum is -∞ for x = 0 and y ≥ 0.
-    return tl.where(half + root == -INF, 0.0, half * root * root)
+    return tl.where(half + root == -INF, 0.0, z)
 
 
 @triton.jit
@@ -1085,8 +1116,10 @@ def sqrt_normal(x):
 
 
 @triton.jit
-def fast_div(x, y):
-    return x / y
+def fast_div(x, y, above: tl.constexpr = False):
+    """``above``: whether y is known to be 2^-124 or more."""
+    # Quarters, since the reciprocal of the largest is below the normal range.
+    return (x * 0.25) * reciprocal_near(y * 0.25) if above else x / y
 
 
 @triton.jit
@@ -1355,20 +1388,27 @@ def fast_silu_by_x(x):
 
 @triton.jit
 def log1p_of_exp(x):
-    """log(1 + e^-|x|)."""
+    """e = e^-|x| and log(1 + e)/e."""
     e = exp4_near(tl.abs(x) * -0.7213475204444817)
-    return e * horner(e, LOG1P_UNIT_FAST)
+    return e, horner(e, LOG1P_UNIT_FAST)
 
 
 @triton.jit
 def fast_softplus(x, beta):
+    x, beta = tl.broadcast(x, beta)
     t = beta * x
-    return (max(t, 0.0) + log1p_of_exp(t)) / beta
+    a = tl.abs(t)
+    e, ratio = log1p_of_exp(t)
+    g = exp2_normal(a * -0.7213475204444817)
+    small = (tl.abs(beta) < 1) & (a > 80)
+    quotient = tl.where(small, g, ratio) / beta
+    return tl.fma(tl.where(small, g, e), quotient, tl.where(beta > 0, max(x, 0.0), min(x, 0.0)))
 
 
 @triton.jit
 def fast_log_sigmoid(x):
-    return min(x, 0.0) - log1p_of_exp(x)
+    e, ratio = log1p_of_exp(x)
+    return tl.fma(-e, ratio, min(x, 0.0))
 
 
 @triton.jit

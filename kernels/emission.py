@@ -17,6 +17,7 @@ from actc.derivatives import derivative
 from actc.expr import Expr
 from actc.program import Program
 
+from . import self_test
 from .arguments import name_taken
 from .aten import saturates
 from .errors import BackendError
@@ -217,12 +218,13 @@ def triton_file(activation: CompiledActivation) -> str:
     from .triton_export import file_source
 
     starts = {name: activation.initial.get(name, 1.0) for name in activation.parameters}
-    expected = _expected(activation, _slopes(activation), starts)
-    return file_source(activation, starts, _described(activation.lowered), expected)
+    compared = self_test.points(activation.lowered, _slopes(activation), activation.variables, starts)
+    return file_source(activation, starts, _described(activation.lowered), compared)
 
 
 def ptx(activation: CompiledActivation, target: str, dtype: str, gradients: bool) -> str:
-    """PTX of the kernel `value` or `gradients` for tensors of one shape and type; parameters are single numbers.
+    """PTX of the kernel `value` or `gradients` for tensors of one shape and type; parameters are single numbers. How it
+    is to be launched stands above it.
 
     `target` is one of NVIDIA's, such as "sm_90"; no GPU is needed. Raises `BackendError` for another target, or where
     Triton is missing.
@@ -232,13 +234,14 @@ def ptx(activation: CompiledActivation, target: str, dtype: str, gradients: bool
         raise BackendError(f"there is no PTX for the target {target!r}: write one of NVIDIA's, such as sm_90")
     from triton.runtime.errors import PTXASError
 
-    from .ahead_of_time import compiled, specification
+    from .ahead_of_time import compiled, launched, specification
 
     wanted = specification(activation, getattr(torch, dtype), gradients)
+    name = "gradients" if gradients else "value"
     try:
         # Triton prints what the assembler said.
         with contextlib.redirect_stdout(io.StringIO()):
-            return str(compiled(wanted, "gradients" if gradients else "value", target).asm["ptx"])
+            return f"{launched(wanted, name)}{compiled(wanted, name, target).asm['ptx']}"
     except PTXASError as error:
         raise BackendError(f"Triton cannot compile for {target}: write one that it knows, such as sm_90") from error
 

@@ -70,20 +70,19 @@ def compiled(
     *,
     divisible: Collection[str] | None = None,
     warps: int = 4,
-    fuse: bool = True,
 ) -> Any:
     """The kernel compiled for a target: Triton's ``CompiledKernel``, whose ``asm`` has every stage by name.
 
     ``kernel`` is a ``triton.jit`` function, ``signature`` its arguments' types by name (``"*bf16"``, ``"i64"``), the
     ``constants`` among them left out. The arguments named in ``divisible`` are multiples of 16, without which no access
-    is 16 bytes wide; None: all pointers and integers. ``fuse``: a·b + c may be rounded once.
+    is 16 bytes wide; None: all pointers and integers. Nothing is rounded once but what ``tl.fma`` says.
     """
     wide = {n for n, t in signature.items() if t[0] in "*iu"} if divisible is None else set(divisible)
     names = [p.name for p in kernel.params]
     attributes = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if name in wide}
     types = {name: signature.get(name, "constexpr") for name in names}
     source = ASTSource(kernel, types, dict(constants), attributes)
-    options = {"num_warps": warps, "enable_fp_fusion": fuse}
+    options = {"num_warps": warps, "enable_fp_fusion": False}
     return triton.compile(source, target=gpu_target(target), options=options)
 
 

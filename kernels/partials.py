@@ -55,9 +55,10 @@ def _without_unused(program: Program) -> Program:
     return Program(program.inputs, tuple(renumbered), tuple(number[o] for o in program.outputs))
 
 
-def beside_logarithm(program: Program) -> frozenset[int]:
-    """Where ``pow_by_x`` is used in one sum only, with ``pow_by_y`` of the same power: that is NaN for a base below 0,
-    and so is the sum, whatever the other is."""
+def both_slopes(program: Program) -> frozenset[int]:
+    """Where ``pow_by_x`` and ``pow_by_y`` of the same power are used in one sum only. That is NaN for a base below 0,
+    since the second is, so what signs odd powers have there does not matter; -0, where such a sum is a pole of either
+    sign or of both, counts as 0."""
     instructions = program.instructions
     uses = Counter(a for each in instructions for a in each.args) + Counter(program.outputs)
 
@@ -70,8 +71,7 @@ def beside_logarithm(program: Program) -> frozenset[int]:
     found: set[int] = set()
     for each in instructions:
         if each.op in ("add", "sub"):
-            both = set().union(*(factors(a) for a in each.args))
-            logarithms = {instructions[i].args for i in both if instructions[i].op == "pow_by_y"}
-            by_x = (i for i in both if instructions[i].op == "pow_by_x" and uses[i] == 1)
-            found.update(i for i in by_x if instructions[i].args in logarithms)
+            both = {i for i in set().union(*(factors(a) for a in each.args)) if uses[i] == 1}
+            slopes = [{instructions[i].args: i for i in both if instructions[i].op == f"pow_by_{k}"} for k in "xy"]
+            found.update(each[args] for args in slopes[0].keys() & slopes[1].keys() for each in slopes)
     return frozenset(found)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
+from actc.expr import apply, symbol
 from actc.operators import OPERATORS, Operator
 from actc.program import Program
 
@@ -28,6 +30,39 @@ def ranges(program: Program) -> list[Range]:
             known = _RULES[each.op](*given) if each.op in _RULES else _image(OPERATORS.get(each.op))
             found.append(_ALL if any(map(math.isnan, known)) else known)
     return found
+
+
+def negative_zeros(program: Program) -> frozenset[int]:
+    """The instructions whose value may be -0, whose powers have other signs than those of 0."""
+    values = ranges(program)
+    found: set[int] = set()
+    for i, each in enumerate(program.instructions):
+        low, high = values[i]
+        if each.op == "constant":
+            may = each.value == 0 and math.copysign(1, each.value) < 0
+        elif low > 0 or high < 0 or each.op in ("abs", "hypot"):
+            may = False
+        elif each.op == "add":
+            may = found.issuperset(each.args)
+        elif each.op == "sub":
+            first, second = each.args
+            may = first in found and values[second][0] <= 0 <= values[second][1]
+        elif each.op in ("mul", "div"):
+            may = each.args[0] != each.args[1] and any(values[a][0] < 0 or a in found for a in each.args)
+        elif each.op in ("max", "min", "where"):
+            may = not found.isdisjoint(each.args[-2:])
+        else:
+            may = low < 0 or _keeps_negative_zero(each.op)
+        if may:
+            found.add(i)
+    return frozenset(found)
+
+
+@functools.cache
+def _keeps_negative_zero(name: str) -> bool:
+    """Whether a row that is nowhere below 0 is -0 at -0, as roots are."""
+    value = float(apply(name, *[symbol("x")] * OPERATORS[name].arity).evaluate(x=-0.0))
+    return value == 0 and math.copysign(1, value) < 0
 
 
 def _image(row: Operator | None) -> Range:

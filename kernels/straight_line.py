@@ -10,6 +10,7 @@ import builtins
 import functools
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from . import partials
 from .aten import saturates
 from .composed import fits_float32
 from .placement import CHANNEL, ELEMENT, NUMBER
-from .ranges import ranges
+from .ranges import negative_zeros, ranges
 
 SIXTEEN_BITS = ("bfloat16", "float16")
 
@@ -77,8 +78,13 @@ class Body:
             self.form = ("rows" if specification.inner else "columns") if along else "numbers"
         scalar = (NUMBER, CHANNEL) if self.form == "rows" else (NUMBER,)
         self._truths = _truths(self.program, {each.name for each in operands if each.place in scalar})
-        self._ranges = ranges(self.program)
-        self._beside_logarithm = partials.beside_logarithm(self.program)
+        self._ranges, self._negative_zeros = ranges(self.program), negative_zeros(self.program)
+        self._both_slopes = partials.both_slopes(self.program)
+        used = {a for each in self.program.instructions for a in each.args}
+        #: Gradients that are nothing else as well.
+        self._last = frozenset(self.program.outputs) - used if specification.needed is not None else frozenset()
+        #: What is a product or a quotient that was rounded, or one of those passed on.
+        self._rounded: set[int] = set()
         #: One line an instruction, and where the results stand.
         self.lines, self.values = self._written()
 
@@ -91,9 +97,10 @@ class Body:
         return next((each for each in _functions(name, self._fast) if each in self._functions), None)
 
     def _written(self) -> tuple[list[str], list[str]]:
-        lines: list[str] = []
+        lines: dict[int, str] = {}
         code: list[str] = []
         counts: dict[str, int] = {}
+        uses = Counter(a for each in self.program.instructions for a in each.args) + Counter(self.program.outputs)
         names = {each.name: own for each, own in zip(self.spec.operands, self.names, strict=True)}
         for i, instruction in enumerate(self.program.instructions):
             if instruction.op == "input":
@@ -105,8 +112,16 @@ class Body:
                 continue
             counts[instruction.op] = counts.get(instruction.op, 0) + 1
             code.append(f"{instruction.op}_{counts[instruction.op]}")
-            lines.append(f"{code[i]} = {self._right_side(i, code)}")
-        return lines, [code[o] for o in self.program.outputs]
+            fused = self._fused_product(i, code)
+            if fused is not None:
+                uses[fused] -= 1
+                if not uses[fused]:
+                    del lines[fused]
+            lines[i] = f"{code[i]} = {self._right_side(i, code) if fused is None else self._fused(i, fused, code)}"
+            rounded = instruction.op in ("mul", "div", "pow") and not self._exact(i)
+            if rounded or (instruction.op in _PASSING and not self._rounded.isdisjoint(instruction.args)):
+                self._rounded.add(i)
+        return list(lines.values()), [code[o] for o in self.program.outputs]
 
     def _right_side(self, i: int, code: Sequence[str]) -> str:
         program, instruction = self.program, self.program.instructions[i]
@@ -121,9 +136,14 @@ class Body:
             if number[2] and self.compute == "float64":
                 args[2] = self._typed(args[2])
             return f"tl.where({condition}, {args[1]}, {args[2]})"
-        cheap = self._by_arithmetic(instruction, args)
-        if cheap is not None:
-            return cheap
+        product = self._product(i, code)
+        if product is not None:
+            return " * ".join(product)
+        if instruction.op == "neg":
+            # In Triton 3.6, -x is 0 - x, and so the zero of the wrong sign.
+            return f"-1.0 * {args[0]}"
+        if instruction.op == "div" and program.instructions[instruction.args[0]].value == 1 and self._reciprocal(i):
+            return f"{self.prefix}reciprocal_near({args[1]})"
         function = self._function(instruction.op)
         if function is None:
             row = OPERATORS[instruction.op]
@@ -140,10 +160,13 @@ class Body:
         """What a function may rely on, as its arguments by name."""
         instruction = self.program.instructions[i]
         ranges = [self._ranges[a] for a in instruction.args]
-        if instruction.op in ("pow", "pow_by_x"):
-            if ranges[0][0] >= 0 or i in self._beside_logarithm:
+        if instruction.op in ("pow", "pow_by_x", "pow_by_y"):
+            positive = ranges[0][0] >= 0 and instruction.args[0] not in self._negative_zeros
+            if positive or i in self._both_slopes:
                 return ["negative=False"]
             return ["short=True"] if ranges[1][0] >= -1 and ranges[1][1] <= 1 else []
+        if instruction.op == "div" and self._fast:
+            return ["above=True"] if ranges[1][0] >= 2.0**-124 else []
         # The reciprocal of what is larger is below the normal range.
         most = math.inf if instruction.op == "div_by_x" else 2.0**126
         if instruction.op in ("div_by_x", "div_by_y") and ranges[1][0] >= 2.0**-126 and ranges[1][1] <= most:
@@ -152,32 +175,85 @@ class Body:
             return ["moderate=True"]
         return []
 
-    def _by_arithmetic(self, instruction: Instruction, args: Sequence[str]) -> str | None:
-        """Division as a multiplication, where that is exact or accurate enough; powers as products; and signs."""
-        if not instruction.args:
+    def _product(self, i: int, code: Sequence[str]) -> tuple[str, str] | None:
+        """The two factors of what is written as a product: multiplications, divisions where that is exact or accurate
+        enough, and small powers."""
+        instructions, instruction = self.program.instructions, self.program.instructions[i]
+        if instruction.op == "mul":
+            one, other = instruction.args
+            return code[one], code[other]
+        if instruction.op == "div":
+            one, other = instruction.args
+            last = instructions[other].value
+            if last and math.isfinite(last):
+                return (code[one], _literal(1 / last)) if self._exact(i) or self._fast else None
+            if self._reciprocal(i) and instructions[one].value != 1:
+                return code[one], f"{self.prefix}reciprocal_near({code[other]})"
+        if instruction.op == "pow" and instructions[instruction.args[1]].value in _POWERS:
+            one, other = instruction.args
+            first, second = _POWERS[instructions[other].value or 0]
+            return first.format(code[one]), second.format(code[one])
+        return None
+
+    def _reciprocal(self, i: int) -> bool:
+        """Whether the denominator of a division is known to have a normal reciprocal, or one that does not matter."""
+        numerator, denominator = self.program.instructions[i].args
+        low, high = self._ranges[denominator]
+        first = self.program.instructions[numerator].value
+        # Of what is larger than that, the reciprocal is below the normal range.
+        within = high <= 2.0**126 or (first is not None and abs(first) <= 1)
+        return self.compute == "float32" and low >= 2.0**-126 and within
+
+    def _exact(self, i: int) -> bool:
+        """Whether a multiplication or division is by a power of two."""
+        instruction = self.program.instructions[i]
+        numbers = [self.program.instructions[a].value for a in instruction.args]
+        if instruction.op == "div":
+            last = numbers[1]
+            return _power_of_two(last) and fits_float32(Instruction("constant", value=1 / (last or 1)))
+        return instruction.op == "mul" and any(map(_power_of_two, numbers))
+
+    def _fused_product(self, i: int, code: Sequence[str]) -> int | None:
+        """The side of a sum or difference that is a product and rounded with it, once; the compiler fuses nothing.
+
+        Beside another product none is: where the two are equal their difference would be what rounding took from one,
+        and a root of it NaN. But of a gradient nothing is taken any more.
+        """
+        instruction = self.program.instructions[i]
+        if instruction.op not in ("add", "sub") or i in self._truths:
             return None
-        name, last = instruction.op, self.program.instructions[instruction.args[-1]].value
-        if name == "neg":
-            # In Triton 3.6, -x is 0 - x, and so the zero of the wrong sign.
-            return f"-1.0 * {args[0]}"
-        if name == "div" and last and math.isfinite(last):
-            exact = abs(math.frexp(last)[0]) == 0.5 and fits_float32(Instruction("constant", value=1 / last))
-            return f"{args[0]} * {_literal(1 / last)}" if exact or self._fast else None
-        if name == "div" and self.compute == "float32":
-            low, high = self._ranges[instruction.args[1]]
-            first = self.program.instructions[instruction.args[0]].value
-            # Of what is larger than that, the reciprocal is below the normal range.
-            if low >= 2.0**-126 and (high <= 2.0**126 or (first is not None and abs(first) <= 1)):
-                reciprocal = f"{self.prefix}reciprocal_near({args[1]})"
-                return reciprocal if first == 1 else f"{args[0]} * {reciprocal}"
-        products = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 4.0: "({0} * {0}) * ({0} * {0})"}
-        return products[last].format(args[0]) if name == "pow" and last in products else None
+        for one, other in (instruction.args, instruction.args[::-1]):
+            if self._exact(one) or other not in self._rounded or i in self._last:
+                factors = self._product(one, code)
+                if factors is not None and not all(map(_LITERAL.fullmatch, factors)):
+                    return one
+        return None
+
+    def _fused(self, i: int, one: int, code: Sequence[str]) -> str:
+        """The sum i, of which ``one`` is the product."""
+        instruction = self.program.instructions[i]
+        first, second = sorted(self._product(one, code) or (), key=lambda text: _LITERAL.fullmatch(text) is not None)
+        left = one == instruction.args[0]
+        other = code[instruction.args[1 if left else 0]]
+        if instruction.op == "sub" and left:
+            other = _opposite(other)
+        elif instruction.op == "sub" and _LITERAL.fullmatch(second):
+            second = _opposite(second)
+        elif instruction.op == "sub":
+            first = _opposite(first)
+        wide = self.compute == "float64"
+        given = [self._typed(each) if wide and _LITERAL.fullmatch(each) else each for each in (second, other)]
+        return f"tl.fma({first}, {', '.join(given)})"
 
     def _typed(self, literal: str) -> str:
         """A constant of the type that is computed in: by itself it would be float32, or whatever holds it."""
         return f"tl.full((), {literal}, tl.{self.compute})"
 
 
+#: Powers as two factors.
+_POWERS = {2.0: ("{0}", "{0}"), 3.0: ("{0} * {0}", "{0}"), 4.0: ("({0} * {0})", "({0} * {0})")}
+#: Rows whose value may be that of an argument, or its opposite.
+_PASSING = ("neg", "abs", "max", "min", "where", "relu", "saturate", "mul", "div")
 #: What is done to truths by arithmetic on their zeros and ones, where all that counts is whether the result is zero.
 _LOGIC = {"mul": "&", "add": "|"}
 
@@ -236,6 +312,19 @@ _TAKEN = {
     *("inside", "row", "column", "across", "first_row", "first_column"),
     *("BLOCK", "PROGRAMS", "ROWS", "COLUMNS", "CHANNELS", "INNER"),
 }
+
+
+def _power_of_two(value: float | None) -> bool:
+    return value is not None and abs(math.frexp(value)[0]) == 0.5
+
+
+def _opposite(text: str) -> str:
+    literal = _LITERAL.fullmatch(text)
+    return _literal(-float(literal[1] or literal[2])) if literal else f"-1.0 * {text}"
+
+
+#: What ``_literal`` writes.
+_LITERAL = re.compile(r'\(?(-?\d[\d.e+-]*)\)?|float\("(-?\w+)"\)')
 
 
 def _literal(value: float) -> str:

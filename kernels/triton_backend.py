@@ -31,7 +31,7 @@ from .triton_source import KernelSource, kernel_source, module_source
 BLOCK, WARPS = 1024, 4
 #: Programs that sum gradients: enough to fill the largest GPUs, few enough for the second step to cost nothing.
 PROGRAMS = 1024
-#: Most columns of a tile where gradients are summed along rows.
+#: Most columns of a tile where gradients are summed along rows, if there are rows enough to fill it.
 COLUMNS = 64
 
 
@@ -47,7 +47,7 @@ class _Plan(Plan):
     def _configure(self) -> None:
         """The grid, the arguments after the pointers, and how many partial sums there are."""
         elements, channels, inner = self.lies.elements, self.lies.channels, self.lies.inner
-        form, self._parts, rows = self.source.form, 1, 1
+        form, self._parts = self.source.form, 1
         blocks = math.ceil(elements / BLOCK)
         if form == "flat":
             programs, constants = blocks, [elements, BLOCK]
@@ -55,17 +55,16 @@ class _Plan(Plan):
             programs = min(blocks, PROGRAMS)
             constants = [elements, BLOCK, PROGRAMS]
         else:
-            columns = min(_power_of_two(inner), BLOCK) if form == "rows" else min(_power_of_two(channels), COLUMNS)
-            rows = BLOCK // columns
             outer = elements // max(channels * inner, 1)
+            rows, columns = _tile(form, outer, channels, inner)
             across = channels if form == "rows" else math.ceil(channels / columns)
             tiles = math.ceil(outer / rows) * (math.ceil(inner / columns) if form == "rows" else 1)
             # A constant of the kernel: it must not change with the size of a batch, or each would be compiled anew.
             most = max(1, PROGRAMS // max(across, 1))
             self._parts = min(tiles, most)
             programs, constants = across * self._parts, [outer, rows, columns, most]
-        # Within a tile, offsets are of 32 bits.
-        if rows * channels * inner + BLOCK >= 2**31:
+        # The channel that a program begins at is of 32 bits.
+        if form == "columns" and channels + BLOCK >= 2**31:
             raise Unfit("a row of its operands is too long")
         if self.source.channels:
             constants += [channels, inner]
@@ -81,7 +80,7 @@ class _Plan(Plan):
             self._start(*arguments)
 
     def _first_start(self, *arguments: Any) -> None:
-        compiled = self._function[self._grid](*arguments, num_warps=WARPS, enable_fp_fusion=True)
+        compiled = self._function[self._grid](*arguments, num_warps=WARPS, enable_fp_fusion=False)
         # To find the compiled kernel takes Triton another 5 µs. The interpreter has none.
         if compiled is not None:
             self._start = compiled[self._grid]
@@ -135,7 +134,7 @@ def load(source: str) -> ModuleType:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"actc_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
     path = folder / f"{name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != source:
+    if not path.exists() or path.read_bytes() != source.encode():
         write_atomically(path, source)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -152,6 +151,15 @@ def _kernel(specification: Specification) -> tuple[KernelSource, Any]:
     name = "value" if specification.needed is None else "gradients"
     source = kernel_source(specification, name, device)
     return source, getattr(load(module_source([source.text])), name)
+
+
+def _tile(form: str, outer: int, channels: int, inner: int) -> tuple[int, int]:
+    """Rows and columns of a program's tile: no more rows than there are, lest the rest be idle."""
+    if form == "rows":
+        columns = min(_power_of_two(inner), BLOCK)
+        return min(_power_of_two(outer), BLOCK // columns), columns
+    rows = min(_power_of_two(outer), BLOCK // min(_power_of_two(channels), COLUMNS))
+    return rows, min(_power_of_two(channels), BLOCK // rows)
 
 
 def _power_of_two(number: int) -> int:

@@ -152,7 +152,7 @@ class _Writer(Body):
                 "channel = tl.program_id(0) % tl.cdiv(CHANNELS, COLUMNS) * COLUMNS + tl.arange(0, COLUMNS)",
                 "inside = channel < CHANNELS",
                 *(f"{n} = {self._type(f'tl.load({n}_pointer + channel, mask=inside)')}[None, :]" for n in channels),
-                "row = tl.arange(0, ROWS)",
+                f"row = {self.prefix}counted(ROWS, ROWS * CHANNELS)",
                 "lanes = row[:, None] * CHANNELS + channel[None, :]",
                 *sums,
                 "for block in range(part, tl.cdiv(tl.cast(outer, tl.int64), ROWS), PROGRAMS):",
@@ -165,14 +165,14 @@ class _Writer(Body):
             "part = tl.program_id(0) // CHANNELS",
             "channel = tl.program_id(0) % CHANNELS",
             *(f"{n} = {self._type(f'tl.load({n}_pointer + channel)')}" for n in channels),
-            "row = tl.arange(0, ROWS)",
+            f"row = {self.prefix}counted(ROWS, ROWS * CHANNELS * INNER)",
             "column = tl.arange(0, COLUMNS)",
             "lanes = row[:, None] * (CHANNELS * INNER) + column[None, :]",
             *sums,
-            "across = tl.cdiv(INNER, COLUMNS)",
+            "across: tl.constexpr = (INNER + COLUMNS - 1) // COLUMNS",
             "for block in range(part, tl.cdiv(tl.cast(outer, tl.int64), ROWS) * across, PROGRAMS):",
             "    first_row = tl.cast(block, tl.int64) // across * ROWS",
-            "    first_column = tl.cast(block % across, tl.int32) * COLUMNS",
+            f"    first_column = {self.prefix}remainder(tl.cast(block, tl.int64), across, INNER + COLUMNS) * COLUMNS",
             "    start = (first_row * CHANNELS + channel) * INNER + first_column",
             "    mask = (first_row + row < outer)[:, None] & (first_column + column < INNER)[None, :]",
         ]
@@ -187,7 +187,8 @@ class _Writer(Body):
     def _loads(self) -> list[str]:
         lines = []
         if self._along and self.form in ("flat", "numbers"):
-            lines.append("channel = ((start % (CHANNELS * INNER)).to(tl.int32) + lanes) // INNER % CHANNELS")
+            within = f"{self.prefix}remainder(start, CHANNELS * INNER, CHANNELS * INNER + BLOCK)"
+            lines.append(f"channel = ({within} + lanes) // INNER % CHANNELS")
         if self.spec.needed is not None:
             lines.append(f"grad = {self._element('grad_pointer', self.spec.dtype)}")
         for i in self.read:

@@ -202,6 +202,24 @@ def test_figures(bench: Any) -> None:
     assert not any(each["wanted"].endswith(" 0") for each in found.values())
 
 
+def test_what_is_not_measured_is_not_met(bench: Any) -> None:
+    """A row without our time, or a part without rows; but there need not be a competitor."""
+    report, rows = bench.kernel_report, made_up(bench)
+    name = "named functions of 128 MB and more, forward: time over torch's, worst"
+    of = report.figures(rows)[name]["of"]
+    # As fast as torch is not met by 1/0.95 of its time.
+    assert of > 1 and report.figures(rows)[name]["wanted"] == "≤ 1" and not report.figures(rows)[name]["met"]
+    for row in rows:
+        row["milliseconds"]["actc"] = row["milliseconds"]["copy"]
+    assert report.figures(rows)[name]["met"]
+    large = report.select(rows, part="sizes", elements=2**30, direction="forward")
+    del large[0]["milliseconds"]["torch"], large[1]["milliseconds"]["actc"]
+    found = report.figures(rows)[name]
+    assert (found["of"], found["missing"], found["met"]) == (of - 2, 1, False)
+    without = [row for row in rows if row["part"] != "small"]
+    assert report.figures(without, bench.PARTS)["small: rows"] == {"figure": 0, "of": 0, "wanted": "≥ 1", "met": False}
+
+
 def test_small_tensors_do_not_count_as_large(bench: Any) -> None:
     rows = [row for row in made_up(bench) if row["part"] == "sizes" and row["elements"] < 2**24]
     assert bench.kernel_report.figures(rows) == {}
