@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from actc.derivatives import derivative
+from actc.expr import Expr
 
 from .aten import AtenKernel, expression_of, saturates
 from .cache import Cache
@@ -107,7 +108,7 @@ class Plan(ABC):
         self.lies = Arrangement(operands, grad, len(key.variables))
         self.needed = needed
         expression = expression_of(key)
-        self._saturate = [] if needed is None else [saturates(derivative(expression, key.names[i])) for i in needed]
+        self._saturate = [] if needed is None else [_slope_saturates(expression, key.names[i]) for i in needed]
         named = zip(key.names, operands, self.lies.places, strict=True)
         types = tuple(Operand(name, _name(each[0]), lies.kind) for name, each, lies in named)
         self.prepare(Specification(expression, types, _name(self.lies.dtype), needed, self.lies.inner > 1))
@@ -200,6 +201,11 @@ class PlannedKernel:
         except Unfit as reason:
             warnings.warn(f"{self._key.expression} runs as composed torch operations: {reason}", stacklevel=2)
             return str(reason)
+
+
+@functools.lru_cache(maxsize=1024)
+def _slope_saturates(expression: Expr, name: str) -> bool:
+    return saturates(derivative(expression, name))
 
 
 def _meta(described: Description) -> Tensor:

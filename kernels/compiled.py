@@ -31,9 +31,9 @@ def compile(
 
     `activation` is a text, an `Expr`, an item of `actc.library`, or what this function returned. With `safe`, finite
     inputs give finite outputs and finite derivatives; with `clamp`, outputs are limited to [-clamp, clamp]. `backend`
-    is "auto", "aten", "table" (for one 16-bit input) or "triton". torch.compile is given composed torch operations, so
-    that it can fuse them with their neighbours; with `opaque`, one operation that runs on the backend, as without
-    torch.compile: not fused, but with the same bits.
+    is "auto", "aten", "cpu", "table" (for one 16-bit input) or "triton". torch.compile is given composed torch
+    operations, so that it can fuse them with their neighbours; with `opaque`, one operation that runs on the backend,
+    as without torch.compile: not fused, but with the same bits.
 
     Raises `ParseError` for a text that is no expression, `UnknownBackendError` for an unknown backend, and
     `ArgumentError` for the rest that cannot be.
@@ -65,9 +65,10 @@ class CompiledActivation:
 
     `f(x)` or `f(x, y)` takes a tensor per variable, in the order of `variables`, broadcast against each other: float64,
     float32, bfloat16 or float16, any shape and strides, any device. Parameters are keywords, `f(x, beta=b)`: numbers,
-    or tensors that broadcast to the shape of the result. Every value is computed in float64 (on devices that have it)
-    and rounded once to the type of the inputs; by Triton, which "auto" takes for tensors on a GPU, in float64 for
-    float64 inputs and in float32 for others. Derivatives of any order, torch.func, torch.compile, torch.export and
+    or tensors that broadcast to the shape of the result. Values are computed in float64 for float64 inputs and in
+    float32 for others, by functions that are exact to a few units in the last place, and rounded once to the type of
+    the inputs; `backend="aten"`, which is also what devices get that are neither CPU nor GPU, computes in float64 where
+    there is one. Derivatives of any order, torch.func, torch.compile, torch.export and
     ONNX export work, and subclasses of Tensor, with these limits:
 
     - torch.compile (unless `opaque`), ONNX and subclasses that know torch's own operations alone (DTensor, jagged
