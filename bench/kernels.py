@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import multiprocessing
 import sys
 import time
@@ -38,16 +37,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import actc
-from actc import Space, pipeline
+from actc import Space
 from actc.files import write_atomically
-from actc.operators import OPERATORS
-from actc.program import number_source
 
 # PYTHONSAFEPATH leaves the folder of a script out; it comes last, so that nobody's package is hidden.
 sys.path.append(str(Path(__file__).parent))
 
 import kernel_report
 import networks
+from competitors import composed
 from measuring import Clock, DeviceClock, HostClock, interleaved, quantiles
 
 SWISH = "x*sigmoid(beta*x)"
@@ -63,16 +61,6 @@ TYPES = ["bfloat16", "float32", "float16", "float64"]
 SIZES = [2**12, 2**16, 2**20, 2**24, 2**26, 2**28, 2**30]
 #: The last dimension of all tensors, for those whose kernels go row by row.
 WIDTH = 4096
-#: By the operator's name here, for those whose formula nobody would write out.
-TORCH = {
-    "sigmoid": torch.sigmoid, "log_sigmoid": F.logsigmoid, "softplus": F.softplus, "softsign": F.softsign,
-    "elu": F.elu, "selu": F.selu, "silu": F.silu, "swish": F.silu, "mish": F.mish, "gelu": F.gelu,
-    "gelu_tanh": partial(F.gelu, approximate="tanh"), "relu": F.relu, "hardsigmoid": F.hardsigmoid,
-    "i0e": torch.special.i0e, "i1e": torch.special.i1e, "sinh": torch.sinh, "cosh": torch.cosh, "sign": torch.sign,
-    "reciprocal": torch.reciprocal, "square": torch.square,
-}  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Job:
     """What one row holds. Fields that do not concern its part are None."""
@@ -91,40 +79,6 @@ class Job:
 
 
 # --- competitors ----------------------------------------------------------------------------------------------------
-
-
-@cache
-def composed(text: str) -> Callable[..., Tensor]:
-    """The function over torch's operations, as one would write it by hand; arguments are inputs, then parameters."""
-    expression = actc.parse(text)
-    program = pipeline.program([expression], keep=frozenset(TORCH))
-    code: list[str] = []
-    lines: list[str] = []
-    anchor = program.inputs[0]
-    for i, each in enumerate(program.instructions):
-        if each.op in ("input", "constant"):
-            code.append(str(each.name) if each.op == "input" else number_source(each.value))
-            continue
-        arguments = [code[a] for a in each.args]
-        numbers = [program.instructions[a].op == "constant" for a in each.args]
-        template = OPERATORS[each.op].aten or ""
-        if each.op in TORCH:
-            right = f"TORCH[{each.op!r}]({', '.join(arguments)})"
-        else:
-            if any(numbers) and each.op in ("max", "min", "hypot"):
-                tensor = f"torch.full((), {{}}, dtype={anchor}.dtype, device={anchor}.device)"
-                arguments = [tensor.format(a) if n else a for a, n in zip(arguments, numbers, strict=True)]
-            right = template.format(*arguments, **{f"t{k}": a for k, a in enumerate(arguments)})
-            if OPERATORS[each.op].compares:
-                right = f"({right}).to({anchor}.dtype)"
-        lines.append(f"v{i} = {right}")
-        code.append(f"v{i}")
-    names = [*expression.variables, *expression.parameters]
-    body = "".join(f"    {line}\n" for line in lines)
-    namespace: dict[str, Any] = {"torch": torch, "math": math, "TORCH": TORCH}
-    exec(f"def function({', '.join(names)}):\n{body}    return {code[program.outputs[0]]}\n", namespace)
-    function: Callable[..., Tensor] = namespace["function"]
-    return function
 
 
 @cache

@@ -47,7 +47,7 @@ def test_takes_texts_expressions_and_compiled_functions() -> None:
 
 
 def test_unknown_backend_names_the_known_ones() -> None:
-    with pytest.raises(UnknownBackendError, match=r"unknown backend 'cuda': known are auto, aten, cpu, triton"):
+    with pytest.raises(UnknownBackendError, match=r"unknown backend 'cuda': known are auto, aten, cpu, table, triton"):
         compile("x", backend="cuda")
     with pytest.raises(UnknownBackendError, match=r"no source of the form 'java': known are aten, torch"):
         compile("x").source("java")
