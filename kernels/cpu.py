@@ -54,7 +54,7 @@ class _Plan(Plan):
         walked, sums = [*results[:stored], *grad], results[stored:]
         tensors = [*walked, *operands]
         starts = [each.data_ptr() for each in tensors]
-        # Along a row numbers and vectors along the channels stay where they are.
+        # Every piece of a row reads the same numbers.
         steps = [each.element_size() if k < len(walked) or each.numel() > 1 else 0 for k, each in enumerate(tensors)]
         most = min(threads.count(), max(1, self.lies.elements // SHARE))
         pieces = self._parts if sums else most

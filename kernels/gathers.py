@@ -13,16 +13,23 @@ from .triton_backend import BLOCK, WARPS, require_device
 
 
 @triton.jit
+def places(index_pointer, element, mask, length, SLICED: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Where the entries of elements stand; SLICED: in a table for each `length` of them."""
+    index = tl.load(index_pointer + element, mask=mask, other=0).to(tl.int32) & 0xFFFF
+    if SLICED:
+        index = element // length * 65536 + index
+    return index
+
+
+@triton.jit
 def take(  # type: ignore[no-untyped-def]
     out_pointer, table_pointer, index_pointer, numel, length, SLICED: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """out = table[index]; SLICED: a table for each `length` elements."""
+    """out = table[index]."""
     start = tl.program_id(0).to(tl.int64) * BLOCK
     lanes = tl.arange(0, BLOCK)
     mask = start + lanes < numel
-    index = tl.load(index_pointer + start + lanes, mask=mask, other=0).to(tl.int32) & 0xFFFF
-    if SLICED:
-        index = (start + lanes) // length * 65536 + index
+    index = places(index_pointer, start + lanes, mask, length, SLICED)
     found = tl.load(table_pointer + index, mask=mask)
     tl.store(out_pointer + start + lanes, found, mask=mask)
 
@@ -35,9 +42,7 @@ def take_times(  # type: ignore[no-untyped-def]
     start = tl.program_id(0).to(tl.int64) * BLOCK
     lanes = tl.arange(0, BLOCK)
     mask = start + lanes < numel
-    index = tl.load(index_pointer + start + lanes, mask=mask, other=0).to(tl.int32) & 0xFFFF
-    if SLICED:
-        index = (start + lanes) // length * 65536 + index
+    index = places(index_pointer, start + lanes, mask, length, SLICED)
     slope = tl.load(table_pointer + index, mask=mask)
     grad = tl.load(grad_pointer + start + lanes, mask=mask).to(tl.float64)
     # Exact; rounded to odd on the way through float32, so that the last rounding sees what was cut off.

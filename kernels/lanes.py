@@ -218,7 +218,7 @@ def _alike(code: Code, given: Any) -> list[Value]:
 class Language:
     """What stands for ``triton.language``: the functions that device functions and kernels call."""
 
-    float64, float32, float16, bfloat16 = FLOAT64, FLOAT32, FLOAT16, BFLOAT16
+    float64, float32 = FLOAT64, FLOAT32
     int64, int32, uint64, uint32 = INT64, INT32, UINT64, UINT32
     PropagateNan = SimpleNamespace(ALL=True)
     core = SimpleNamespace(builtin=lambda f: f)
@@ -236,9 +236,6 @@ class Language:
     def typed(self, x: Any, dtype: Type) -> Value:
         """A number or a value in a type."""
         return x.to(dtype) if isinstance(x, Value) else constant(self.code, x, dtype)
-
-    def to_tensor(self, x: Value) -> Value:
-        return x
 
     def broadcast(self, x: Value, y: Value) -> tuple[Value, Value]:
         return x, y
@@ -265,9 +262,6 @@ class Language:
         return self.code.intrinsic("sqrt", x)
 
     sqrt_rn = sqrt
-
-    def rsqrt(self, x: Value) -> Value:
-        return 1.0 / self.sqrt(x)
 
     def div_rn(self, x: Any, y: Any) -> Value:
         a, b = _alike(self.code, (x, y))
