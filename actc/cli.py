@@ -98,15 +98,21 @@ def _parser(command: str | None) -> _Parser:
     _add_verify(commands)
     _add_unique(commands)
     text = "search for a better activation function"
-    search = commands.add_parser("search", help=text, description=text[0].upper() + text[1:] + ".")
+    search = _command(commands, "search", text)
     if command == "search":
         _add_search_arguments(search)
     return parser
 
 
+def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """A command of that name; ``text`` is what the help says of it."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    return parser
+
+
 def _add_show(commands: Any) -> None:
     text = "what a function is: derivative, range, kinks, tails, moments, cost, and its picture"
-    show = commands.add_parser("show", help=text, description=text[0].upper() + text[1:] + ".")
+    show = _command(commands, "show", text)
     show.set_defaults(handler=show_command)
     _add_expression(show)
     show.add_argument(
@@ -133,7 +139,7 @@ def _add_show(commands: Any) -> None:
 
 def _add_compile(commands: Any) -> None:
     text = "the code of a function, to read or to use without actc"
-    compile_ = commands.add_parser("compile", help=text, description=text[0].upper() + text[1:] + ".")
+    compile_ = _command(commands, "compile", text)
     compile_.set_defaults(handler=compile_command)
     _add_expression(compile_)
     compile_.add_argument(
@@ -157,7 +163,7 @@ def _add_compile(commands: Any) -> None:
 
 def _add_verify(commands: Any) -> None:
     text = "how far what is computed is from the real function, on every input or a sample"
-    verify = commands.add_parser("verify", help=text, description=text[0].upper() + text[1:] + ".")
+    verify = _command(commands, "verify", text)
     verify.set_defaults(handler=verify_command)
     _add_expression(verify)
     verify.add_argument(
@@ -219,7 +225,7 @@ def verify_command(chosen: argparse.Namespace) -> int:
 
 def _add_unique(commands: Any) -> None:
     text = "which expressions of a file, or of a space, are the same function"
-    unique = commands.add_parser("unique", help=text, description=text[0].upper() + text[1:] + ".")
+    unique = _command(commands, "unique", text)
     unique.set_defaults(handler=unique_command)
     source = unique.add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="expressions, one a line; - reads them")

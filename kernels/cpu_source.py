@@ -30,15 +30,9 @@ from .lanes import (
     Value,
 )
 from .placement import CHANNEL, ELEMENT, NUMBER
-from .straight_line import Body, Specification
+from .straight_line import LARGEST, Body, Specification
 
 TYPES = {"float64": FLOAT64, "float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
-_LARGEST = {
-    "float64": 1.7976931348623157e308,
-    "float32": 3.4028234663852886e38,
-    "bfloat16": 3.3895313892515355e38,
-    "float16": 65504.0,
-}
 #: What a kernel is given before its pointers.
 _COUNTS = ("first", "last", "run", "channels")
 
@@ -155,7 +149,7 @@ class _Writer(Body):
         name = self.spec.dtype if self.spec.needed is None else self.spec.operands[self.spec.needed[k]].dtype
         dtype = TYPES[name]
         if self.saturate[k]:
-            value = self._device.limited(value, -_LARGEST[name], _LARGEST[name])
+            value = self._device.limited(value, -LARGEST[name], LARGEST[name])
         value = stored(self._device.tl, value, dtype)
         self._stream(f"out{k}", dtype, "", False, True)
         self._step.append(f"store {value.shown} {value.text}, ptr %out{k}.at, align {dtype.bits // 8}")

@@ -26,6 +26,13 @@ from .placement import CHANNEL, ELEMENT, NUMBER
 from .ranges import negative_zeros, ranges
 
 SIXTEEN_BITS = ("bfloat16", "float16")
+#: Largest finite numbers by the name of the type.
+LARGEST = {
+    "float64": 1.7976931348623157e308,
+    "float32": 3.4028234663852886e38,
+    "bfloat16": 3.3895313892515355e38,
+    "float16": 65504.0,
+}
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,9 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from .placement import CHANNEL, ELEMENT, NUMBER
-from .straight_line import SIXTEEN_BITS, Body, Specification
+from .straight_line import LARGEST, SIXTEEN_BITS, Body, Specification
 
 _SHORT = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-#: Largest finite numbers by the name of the type.
-_LARGEST = {
-    "float64": "1.7976931348623157e308",
-    "float32": "3.4028234663852886e38",
-    "bfloat16": "3.3895313892515355e38",
-    "float16": "65504.0",
-}
 
 
 @dataclass(frozen=True)
@@ -217,7 +210,7 @@ class _Writer(Body):
                 lines.append(f"{result} = {value}")
                 # Triton 3.9 cannot compile tl.clamp of float64 that keeps NaN.
                 keeps = "propagate_nan=tl.PropagateNan.ALL"
-                most = _LARGEST[dtype]
+                most = LARGEST[dtype]
                 value = f"tl.minimum(tl.maximum({result}, -{most}, {keeps}), {most}, {keeps})"
             if self.compute == "float64" and dtype in SIXTEEN_BITS:
                 # The interpreter does not convert float64 to bfloat16.
